@@ -1,0 +1,25 @@
+"""What every live decoder looks like: bytes in, samples out, nothing lost at message borders."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from whisperlive_hybrid.audio.samples import Samples
+
+
+class StreamDecoder(Protocol):
+    """Turns the bytes of one live stream into samples.
+
+    Pure state, no I/O: `feed` may be called with the stream cut anywhere and returns what can be decoded so far.
+    """
+
+    def feed(self, data: bytes) -> Samples:
+        """Samples decoded from `data` (and what was left of earlier data): float32 [n], n may be 0.
+
+        Raises UndecodableAudio when the stream cannot be decoded any further.
+        """
+        ...
+
+    def flush(self) -> Samples:
+        """The tail still held back by filters, once, at the end of the stream: float32 [n]."""
+        ...

@@ -1,0 +1,224 @@
+"""Every setting, declared once: name, default, unit, help, limits.
+
+The environment, `.env`, the command line's flags, `.env.example` and the table in docs/settings.md all come from
+`Settings`. A wrong value stops the start with one line that names the setting, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.speech.speech import SpeechOptions
+
+_SPEECH = SpeechOptions()
+
+
+class ConfigError(HybridError):
+    """A setting has a value that is not allowed."""
+
+    code = "bad_setting"
+
+
+def _setting(default: Any, help: str, *, unit: str = "", group: str, **limits: Any) -> Any:
+    """One setting: `help` for --help and the docs table, `unit` of the value, `group` it is listed under."""
+    return Field(default, description=help, json_schema_extra={"unit": unit, "group": group}, **limits)
+
+
+class Settings(BaseSettings):
+    """The server's settings. The environment name of each field is the field's name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", env_ignore_empty=True, populate_by_name=True, frozen=True
+    )
+
+    # --- listening -------------------------------------------------------------------------------------------------
+    app_host: str = _setting(
+        "127.0.0.1", "Address both listeners bind to; 0.0.0.0 for every network interface.", group="Listening"
+    )
+    http_port: int = _setting(8080, "Port of pages, files and the OpenAI API.", group="Listening", ge=0, le=65535)
+    port_whisperlive: int = _setting(5050, "Port of live audio over WebSocket.", group="Listening", ge=0, le=65535)
+    cors_origins: str = _setting(
+        "null",
+        "Web origins other than the server's own that may call it, comma-separated; * for all, empty for none. "
+        '"null" is a page opened from disk.',
+        group="Listening",
+    )
+    api_key: str | None = _setting(
+        None, "Keys that callers must present, comma-separated; unset means no key is needed.", group="Listening"
+    )
+
+    # --- models ----------------------------------------------------------------------------------------------------
+    fasterwhisper_model: str = Field(
+        "auto",
+        validation_alias=AliasChoices("FASTERWHISPER_MODEL", "WHISPER_MODEL"),
+        description=(
+            "Default model: auto, a faster-whisper size, a hub id, a CTranslate2 folder, or digits (bundled). "
+            "WHISPER_MODEL is read when this is not set."
+        ),
+        json_schema_extra={"unit": "", "group": "Models"},
+    )
+    model_cache: Path | None = _setting(
+        None, "Folder for downloaded models; unset is the hub library's own cache.", group="Models"
+    )
+    model_ttl_s: float = _setting(
+        600.0, "A loaded model other than the default is freed after this long unused.", unit="s", group="Models", ge=1
+    )
+    max_loaded_models: int = _setting(3, "Models in memory at once.", group="Models", ge=1, le=64)
+    hf_token: str | None = Field(
+        None,
+        validation_alias=AliasChoices("HUGGINGFACE_AUTH_TOKEN", "HF_TOKEN"),
+        description="Token for gated models on the hub; HUGGINGFACE_AUTH_TOKEN or HF_TOKEN.",
+        json_schema_extra={"unit": "", "group": "Models"},
+    )
+    device: Literal["auto", "cpu", "cuda"] = _setting(
+        "auto", "Where inference runs; auto takes a CUDA GPU when there is one.", group="Models"
+    )
+    device_index: int = _setting(0, "Which GPU.", group="Models", ge=0)
+    compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = _setting(
+        "auto", "Precision; auto is float16 or int8_float16 on a GPU by its memory, int8 on a CPU.", group="Models"
+    )
+    omp_num_threads: int = _setting(0, "CPU threads of one inference; 0 is one per core.", group="Models", ge=0, le=512)
+    max_batch: int = _setting(
+        0, "Windows decoded together at most; 0 is 8 on a CPU and 16 on a GPU.", group="Models", ge=0, le=256
+    )
+
+    # --- decoding --------------------------------------------------------------------------------------------------
+    language: str = _setting("auto", "Default language: ISO 639-1 code, English name, or auto.", group="Decoding")
+    beam_size: int = _setting(5, "Beam of files and finals.", group="Decoding", ge=1, le=20)
+    partial_beam_size: int = _setting(1, "Beam of live partials.", group="Decoding", ge=1, le=20)
+
+    # --- speech ----------------------------------------------------------------------------------------------------
+    vad_threshold: float = _setting(
+        _SPEECH.threshold, "Silero probability at which speech starts.", group="Speech", gt=0, lt=1
+    )
+    vad_min_speech_ms: int = _setting(
+        _SPEECH.min_speech_ms, "Shorter bursts are not speech.", unit="ms", group="Speech", ge=0, le=5000
+    )
+    vad_min_silence_ms: int = _setting(
+        _SPEECH.min_silence_ms, "Silence that ends an utterance.", unit="ms", group="Speech", ge=50, le=10000
+    )
+    vad_pre_roll_ms: int = _setting(
+        _SPEECH.pre_roll_ms, "Audio kept from before speech.", unit="ms", group="Speech", ge=0, le=5000
+    )
+    vad_overlap_ms: int = _setting(
+        _SPEECH.overlap_ms,
+        "Audio kept after speech, and repeated at a forced cut.",
+        unit="ms",
+        group="Speech",
+        ge=0,
+        le=5000,
+    )
+    max_utterance_s: float = _setting(
+        _SPEECH.max_utterance_s,
+        "Longer utterances are cut at their quietest point.",
+        unit="s",
+        group="Speech",
+        ge=2,
+        le=29,
+    )
+
+    # --- live ------------------------------------------------------------------------------------------------------
+    partial_interval_ms: int = _setting(
+        500, "Shortest time between two partials of a session.", unit="ms", group="Live", ge=100, le=10000
+    )
+    max_live_sessions: int = _setting(64, "Live sessions at once; more are refused.", group="Live", ge=1)
+    live_idle_s: float = _setting(
+        60.0, "A live connection without a message is closed after this.", unit="s", group="Live", ge=1
+    )
+    resume_s: float = _setting(
+        60.0, "A broken live session waits this long to be resumed.", unit="s", group="Live", ge=0
+    )
+
+    # --- files -----------------------------------------------------------------------------------------------------
+    max_upload_mb: float = _setting(100.0, "Largest upload.", unit="MB", group="Files", gt=0)
+    max_audio_s: float = _setting(14400.0, "Longest audio of one file after decoding.", unit="s", group="Files", gt=0)
+    max_file_jobs: int = _setting(4, "Files transcribed at once; more wait.", group="Files", ge=1)
+    max_queued_files: int = _setting(64, "Files waiting at once; more are refused.", group="Files", ge=0)
+    file_window_s: float = _setting(
+        30.0, "Speech packed into one window of a file.", unit="s", group="Files", ge=1, le=30
+    )
+    audio_storage_path: Path | None = _setting(
+        None, "Folder for uploads while they are worked on; unset is a temporary folder.", group="Files"
+    )
+    transcription_storage_path: Path | None = _setting(
+        None, "Folder where each finished file's transcript is kept as JSON; unset keeps none.", group="Files"
+    )
+    url_allow_hosts: str = _setting(
+        "",
+        "Private hosts that /transcribe/url may fetch from, comma-separated; public ones always may.",
+        group="Files",
+    )
+
+    # --- operation -------------------------------------------------------------------------------------------------
+    data_dir: Path = _setting(
+        Path("~/.local/share/whisperlive-hybrid"), "Folder for what must outlive the process.", group="Operation"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "Least severe log line.", group="Operation"
+    )
+    log_format: Literal["text", "json"] = _setting("text", "Log lines for people or for machines.", group="Operation")
+    shutdown_grace_s: float = _setting(
+        20.0, "Time running work gets to finish when the server stops.", unit="s", group="Operation", ge=0
+    )
+
+    def speech_options(self) -> SpeechOptions:
+        """The server's default rules for speech."""
+        return SpeechOptions(
+            threshold=self.vad_threshold,
+            min_speech_ms=self.vad_min_speech_ms,
+            min_silence_ms=self.vad_min_silence_ms,
+            pre_roll_ms=self.vad_pre_roll_ms,
+            overlap_ms=self.vad_overlap_ms,
+            max_utterance_s=self.max_utterance_s,
+        )
+
+    def upload_dir(self) -> Path:
+        """Where uploads lie while they are worked on."""
+        return self.audio_storage_path or Path(tempfile.gettempdir()) / "whisperlive-hybrid"
+
+
+def env_names(name: str, field: FieldInfo) -> list[str]:
+    """Environment names of a setting, the preferred one first."""
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [name.upper()]
+
+
+def group_of(field: FieldInfo) -> str:
+    """The heading a setting is listed under."""
+    extra = field.json_schema_extra
+    return str(extra.get("group", "")) if isinstance(extra, dict) else ""
+
+
+def unit_of(field: FieldInfo) -> str:
+    """The unit of a setting's value, or an empty string."""
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from flags (`overrides`), the environment and `.env`, in this order.
+
+    Raises ConfigError naming the first wrong setting, its value and what is allowed.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as e:
+        first = e.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        field = Settings.model_fields.get(name.lower())
+        label = name.upper() if field is None else env_names(name.lower(), field)[0]
+        value = first.get("input")
+        raise ConfigError(f"{label}={value!r} is not allowed: {_lower_first(str(first['msg']))}") from None
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,1 @@
+"""Utterances to hypotheses: models, batching scheduler and workers. Knows nothing of sessions, HTTP or storage."""

@@ -1,0 +1,67 @@
+"""What the engine heard in a window. Times are seconds on the owner's clock (the window's start already added)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as the model wrote it, with its leading space."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One stretch between two timestamps of the model."""
+
+    start: float
+    end: float
+    text: str
+    """As written, leading space kept."""
+    tokens: tuple[int, ...]
+    temperature: float
+    avg_log_probability: float
+    compression_ratio: float
+    no_speech_probability: float
+    words: tuple[Word, ...] = ()
+    """Empty unless word times were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of a window went, in seconds."""
+
+    queued_s: float = 0.0
+    encode_s: float = 0.0
+    decode_s: float = 0.0
+    align_s: float = 0.0
+    batch_size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """The result of one window; no segments means no speech."""
+
+    window_id: int
+    segments: tuple[Segment, ...]
+    language: str
+    language_probability: float
+    consumed_s: float
+    """Seconds of the window this text covers: where the next window of the same audio should begin when the model
+    stopped inside a segment (Whisper's seek rule), else the window's whole length."""
+    timing: Timing = field(default_factory=Timing)
+
+    @property
+    def text(self) -> str:
+        """All segments' text, stripped."""
+        return "".join(s.text for s in self.segments).strip()
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words in order."""
+        return tuple(w for s in self.segments for w in s.words)

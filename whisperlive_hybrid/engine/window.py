@@ -1,0 +1,80 @@
+"""What one inference needs. A window is stateless: nothing of a session or file has to be looked up to run it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal, TypeAlias
+
+from whisperlive_hybrid.audio.samples import Samples
+
+Task: TypeAlias = Literal["transcribe", "translate"]
+
+MAX_WINDOW_S = 30.0
+"""Whisper's encoder sees at most 30 s (Radford et al. 2022, §2.2)."""
+
+_ids = itertools.count(1)
+
+
+class Lane(IntEnum):
+    """Who waits for the result. Lower goes first."""
+
+    FINAL = 0
+    PARTIAL = 1
+    FILE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """How a window is decoded. The defaults are those of faster-whisper's `transcribe`."""
+
+    language: str | None = None
+    """ISO 639-1 code; None detects."""
+    task: Task = "transcribe"
+    beam_size: int = 5
+    best_of: int = 5
+    """Samples drawn at a temperature above zero."""
+    patience: float = 1.0
+    length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """Tried in turn while a threshold below is broken (Radford et al. 2022, §4.5)."""
+    compression_ratio_threshold: float | None = 2.4
+    log_prob_threshold: float | None = -1.0
+    no_speech_threshold: float | None = 0.6
+    prompt: str | None = None
+    """Text before this window: an initial prompt, or what was said before."""
+    prompt_tokens: tuple[int, ...] | None = None
+    """The same as token ids of the model; wins over `prompt`."""
+    hotwords: str | None = None
+    suppress_blank: bool = True
+    suppress_tokens: tuple[int, ...] = (-1,)
+    """-1 stands for the model's list of non-speech symbols."""
+    timestamps: bool = True
+    """Let the model write segment timestamps."""
+    word_times: bool = False
+    """Align words; sets `Segment.words`."""
+    max_new_tokens: int | None = None
+    languages: tuple[str, ...] = ()
+    """When detecting, choose among these only; empty is all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One inference.
+
+    `samples`: float32 [n], 16 kHz mono, n at most 30 s; the first is number `start` on the owner's clock.
+    `deadline`: seconds on the event loop's (monotonic) clock by which the result is wanted; the earliest goes first.
+    A newer PARTIAL window of the same owner replaces an older one that has not started.
+    """
+
+    owner: str
+    lane: Lane
+    deadline: float
+    start: int
+    samples: Samples
+    model: str
+    options: DecodeOptions = field(default_factory=DecodeOptions)
+    id: int = field(default_factory=lambda: next(_ids))

@@ -1,0 +1,1 @@
+"""One live session as a state machine without I/O, and the runner that drives it."""

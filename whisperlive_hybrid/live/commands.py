@@ -1,0 +1,76 @@
+"""What a client of a live session can ask. Front doors turn their wire into these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from whisperlive_hybrid.engine.window import Task
+from whisperlive_hybrid.speech.speech import SpeechOptions
+
+Codec: TypeAlias = Literal["opus", "ogg-opus", "webm-opus", "pcm_s16le", "pcm_f32le"]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """How a session is to be heard. Wrong values raise BadInput in the front door, never here."""
+
+    codec: Codec | None = None
+    """None: recognized from the first bytes (Ogg and WebM only)."""
+    sample_rate: int = 16_000
+    """Hz, of PCM and raw Opus."""
+    channels: int = 1
+    language: str | None = None
+    task: Task = "transcribe"
+    model: str | None = None
+    interim: bool = True
+    """Send partials."""
+    words: bool = False
+    """Send words with times in finals."""
+    diarize: bool = False
+    prompt: str | None = None
+    hotwords: str | None = None
+    speech: SpeechOptions = field(default_factory=SpeechOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin a session."""
+
+    options: LiveOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """One binary message of encoded audio."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Finalize what was said so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No more audio: finalize everything, then `done`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Continue a session whose connection broke, after event number `last_event`."""
+
+    session: str
+    token: str
+    last_event: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Answered by Pong with the same `id`."""
+
+    id: str | int | None
+
+
+Command: TypeAlias = Start | Audio | Flush | Stop | Resume | Ping

@@ -1,0 +1,146 @@
+"""What a client of a live session can be told. Times are seconds on the session's audio clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from whisperlive_hybrid.engine.hypothesis import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The session exists; audio may come."""
+
+    session: str
+    token: str
+    settings: dict[str, Any]
+    heartbeat_s: float
+    resume_s: float
+    protocol: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Binary messages taken (`received`), and those whose text is final (`committed`), since the session began."""
+
+    received: int
+    committed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechState:
+    """Speech began or ended at `at`."""
+
+    state: Literal["started", "stopped"]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Words committed now (`append`, never taken back) and the tail that may still change (`tentative`)."""
+
+    segment: int
+    start: float
+    end: float
+    append: str
+    tentative: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The text of a segment, once; overwrites its partials."""
+
+    segment: int
+    start: float
+    end: float
+    text: str
+    language: str
+    model: str
+    confidence: float
+    words: tuple[Word, ...] | None = None
+    """None unless asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerNamed:
+    """Who spoke a segment; `also` names earlier segments again as (segment, speaker)."""
+
+    segment: int
+    speaker: str | None
+    confidence: float
+    also: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How well the server keeps up; sent when it changes."""
+
+    partial_interval_ms: int
+    degraded: bool
+    queue_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Still here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Send again from binary message number `frames` on; the events missed follow."""
+
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoAway:
+    """The server is shutting down."""
+
+    reconnect_within_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Answer to Ping."""
+
+    id: str | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something was wrong; a `fatal` one is followed by a close."""
+
+    code: str
+    message: str
+    fatal: bool
+    retry_after_s: float | None = None
+    param: str | None = None
+    accepted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Everything is final. `audio` seconds received, `segments` and `words` delivered."""
+
+    audio: float
+    segments: int
+    words: int
+    timing: dict[str, float] = field(default_factory=dict)
+
+
+Event: TypeAlias = (
+    Ready
+    | Ack
+    | SpeechState
+    | Partial
+    | Final
+    | SpeakerNamed
+    | Status
+    | Heartbeat
+    | Resumed
+    | GoAway
+    | Pong
+    | Failed
+    | Done
+)

@@ -1,0 +1,1 @@
+"""Operations: device inventory, logging, access, limits, loop lag."""

@@ -1,0 +1,1 @@
+"""The web pages, served as they are: no build step, no outside assets."""

@@ -1,0 +1,1 @@
+"""Samples to utterances: voice activity and segmentation. Knows nothing of models or sockets."""

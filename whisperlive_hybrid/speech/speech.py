@@ -1,0 +1,76 @@
+"""Values of the speech room. Positions are samples at 16 kHz on the session's (or file's) clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from whisperlive_hybrid.audio.samples import Samples
+
+EndReason: TypeAlias = Literal["silence", "max_length", "flush"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOptions:
+    """When speech begins, ends and is cut. Defaults live here and nowhere else."""
+
+    threshold: float = 0.5
+    """Speech starts at this Silero probability."""
+    negative_threshold: float | None = None
+    """Speech ends below this one (hysteresis); None is `threshold` - 0.15."""
+    min_speech_ms: int = 100
+    """Shorter bursts are not speech."""
+    min_silence_ms: int = 600
+    """Silence that ends an utterance."""
+    pre_roll_ms: int = 200
+    """Audio kept from before the first speech frame."""
+    overlap_ms: int = 200
+    """Audio kept after the last speech frame, and repeated from before a forced cut."""
+    max_utterance_s: float = 28.0
+    """Longer utterances are cut at their quietest point."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Speech begins at sample `at` (pre-roll included)."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechAudio:
+    """Audio of the running utterance: `samples` float32 [n] whose first sample is number `start`."""
+
+    start: int
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """The speaker has been silent since sample `at`, but not yet long enough to end the utterance (an early hint)."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """The utterance ends before sample `at`. After `max_length` the next one starts at once, `overlap_ms` earlier."""
+
+    at: int
+    reason: EndReason
+
+
+SpeechEvent: TypeAlias = SpeechStarted | SpeechAudio | SpeechPaused | SpeechEnded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Utterance:
+    """One stretch of speech: `samples` float32 [n], the first of which is number `start`."""
+
+    start: int
+    samples: Samples
+
+    @property
+    def end(self) -> int:
+        """Number of the sample after the last."""
+        return self.start + len(self.samples)

@@ -1,0 +1,1 @@
+"""Front doors: each translates between one wire format and the rooms below."""
