@@ -72,9 +72,7 @@ def running_server(*flags: str, model: str = "digits", **env: str) -> Iterator[R
             process = subprocess.Popen(
                 command, env={**os.environ, **settings, **env}, stdout=log_file, stderr=log_file, cwd=scratch
             )
-        server = RunningServer(
-            f"http://127.0.0.1:{http_port}", f"ws://127.0.0.1:{live_port}", process, upload_dir, log
-        )
+        server = RunningServer(f"http://127.0.0.1:{http_port}", f"ws://127.0.0.1:{live_port}", process, upload_dir, log)
         try:
             _wait_until_ready(server)
             yield server

@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, every table of docs/performance.md. Nothing here runs in the tests."""

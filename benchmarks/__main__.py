@@ -1,0 +1,20 @@
+"""Run every benchmark in turn: `python -m benchmarks`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+ALL = ("accuracy", "overhead", "batching", "loop_lag")
+
+
+def main() -> int:
+    """Each benchmark in a process of its own, so that none warms or burdens the next."""
+    failed = [name for name in ALL if subprocess.call([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]])]
+    if failed:
+        print("failed: " + ", ".join(failed), file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

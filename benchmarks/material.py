@@ -1,0 +1,95 @@
+"""What the benchmarks listen to: held-out digit conversations, with references."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.clips import clips
+from tools.digits_model.conversations import HELD_OUT_SPEAKER, conversation
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Samples with what is said in them, and when each utterance ends (s)."""
+
+    samples: Samples
+    text: str
+    ends: tuple[float, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / SAMPLE_RATE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the held-out recordings are, and how much to make of them."""
+    parser.add_argument(
+        "--recordings",
+        type=Path,
+        help="recordings folder of the Free Spoken Digit Dataset; without it the synthetic clips of the tests are used",
+    )
+    parser.add_argument("--conversations", type=int, default=8, help="how many (default 8)")
+    parser.add_argument("--seconds", type=float, default=40.0, help="length of each (default 40)")
+
+
+def conversations(recordings: Path | None, n: int, seconds: float) -> list[Conversation]:
+    """`n` conversations of a speaker the model never heard, or, without recordings, of the tests' synthetic voices."""
+    if recordings is not None:
+        made = (
+            conversation(recordings, HELD_OUT_SPEAKER, seed=seed, seconds=seconds) for seed in range(1000, 1000 + n)
+        )
+        return [
+            Conversation(samples.astype(np.float32), " ".join(u.text for u in said), tuple(u.end for u in said))
+            for samples, said in made
+        ]
+    return [_synthetic(seed, seconds) for seed in range(n)]
+
+
+def _synthetic(seed: int, seconds: float) -> Conversation:
+    random = np.random.default_rng(seed)
+    english = clips("en")
+    blocks: list[Samples] = []
+    texts: list[str] = []
+    ends: list[float] = []
+    position = 0
+    while position < seconds * SAMPLE_RATE:
+        clip = english[random.integers(len(english))]
+        pause = np.zeros(int(random.uniform(0.8, 2.5) * SAMPLE_RATE), np.float32)
+        spoken = clip.samples()
+        blocks += [pause, spoken]
+        texts.append(clip.text)
+        ends.append((position + len(pause)) / SAMPLE_RATE + clip.utterances[-1][1])
+        position += len(pause) + len(spoken)
+    samples = np.concatenate([*blocks, np.zeros(SAMPLE_RATE, np.float32)])
+    noise = random.standard_normal(len(samples)).astype(np.float32) * np.float32(0.002)
+    return Conversation(samples + noise, " ".join(texts), tuple(ends))
+
+
+def normalized(text: str) -> str:
+    """Lower-case words without punctuation: what word error rates are counted on."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def wav(samples: Samples) -> bytes:
+    """16-bit mono WAV of the samples."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE)
+        out.writeframes(pcm(samples))
+    return buffer.getvalue()
+
+
+def pcm(samples: Samples) -> bytes:
+    """16-bit little-endian PCM of the samples."""
+    return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
