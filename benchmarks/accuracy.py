@@ -55,8 +55,8 @@ def main() -> None:
         ["p50 s", "p95 s", "finals"],
         [[percentile(late, 50), percentile(late, 95), len(late)]],
         [
-            "Counted in sessions whose finals match the reference's utterances one to one; the 0.6 s of silence that end an "
-            "utterance and the 0.5 s message are included."
+            "Counted in sessions whose finals match the reference's utterances one to one; the 0.6 s of silence "
+            "that end an utterance and the 0.5 s message are included."
         ],
     )
 

@@ -36,6 +36,9 @@ def main() -> None:
     )
 
 
+Health = dict[str, dict[str, float]]
+
+
 async def _load(
     live: str, http: str, said: list[Conversation], uploads: int
 ) -> tuple[int, dict[str, dict[str, float]]]:

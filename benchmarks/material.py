@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def conversations(recordings: Path | None, n: int, seconds: float) -> list[Conversation]:
-    """`n` conversations of a speaker the model never heard, or, without recordings, of the tests' synthetic voices."""
+    """`n` conversations of a speaker the model never heard or, without recordings, of synthetic voices."""
     if recordings is not None:
         made = (
             conversation(recordings, HELD_OUT_SPEAKER, seed=seed, seconds=seconds) for seed in range(1000, 1000 + n)
