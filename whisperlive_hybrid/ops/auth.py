@@ -1,0 +1,148 @@
+"""Who may call: API keys, web origins, and the Host header of a server that asks for no key.
+
+Both listeners ask here, before anything else is read from the request. Headers may be aiohttp's or websockets' own
+mapping: names compare without case, and a name that occurs twice counts as wrong.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+from whisperlive_hybrid.config import Settings
+from whisperlive_hybrid.errors import Unauthorized
+
+_SCHEMES = ("bearer", "token")
+_QUERY_NAMES = ("token", "api_key")
+_SUBPROTOCOLS = ("token", "bearer")
+_SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
+
+
+def check_key(settings: Settings, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
+    """Let a caller with a known key pass; everyone, when no key is set.
+
+    A key may come as `Authorization: Bearer KEY` (or `Token KEY`), `X-API-Key: KEY`, `?token=KEY` (or `api_key`), or,
+    as a browser's WebSocket can, in the subprotocols `["token", KEY]`, `["bearer", KEY]`,
+    `["openai-insecure-api-key.KEY"]`.
+    Raises Unauthorized (codes `key_missing`, `key_unknown`).
+    """
+    known = api_keys(settings)
+    if not known:
+        return
+    offered = _offered_keys(headers, query)
+    if not offered:
+        raise Unauthorized("This server needs an API key: send it as 'Authorization: Bearer KEY'.", code="key_missing")
+    # Every pair is compared, each in constant time, so that the answer's timing tells nothing about any key.
+    if not any([hmac.compare_digest(_bytes(a), _bytes(b)) for a in offered for b in known]):
+        raise Unauthorized("This API key is not known here.", code="key_unknown")
+
+
+def api_keys(settings: Settings) -> list[str]:
+    """The keys that are accepted; empty means that none is needed."""
+    return _listed(settings.api_key or "")
+
+
+def accepted_subprotocol(headers: Mapping[str, str]) -> str | None:
+    """The subprotocol to answer a handshake with: the first one offered that is not a key.
+
+    A browser that offered some closes the connection when none is answered.
+    """
+    names = _listed(_one(headers, "Sec-WebSocket-Protocol"))
+    return next((n for n in names if n.lower() in _SUBPROTOCOLS or n == "realtime"), None)
+
+
+def check_origin(settings: Settings, origin: str | None, host: str | None) -> None:
+    """Refuse a WebSocket that a foreign web page opened. Raises Unauthorized (code `origin_refused`)."""
+    if not origin_allowed(settings, origin, host):
+        raise Unauthorized(
+            f"Pages of {origin} may not call this server; CORS_ORIGINS lists those that may.", code="origin_refused"
+        )
+
+
+def origin_allowed(settings: Settings, origin: str | None, host: str | None) -> bool:
+    """Whether a request with these `Origin` and `Host` headers comes from a page we trust.
+
+    Without `Origin` it is no web page. The server's own pages are those of the same host name, whatever the port,
+    because page and live socket have two. Others must stand in CORS_ORIGINS.
+    """
+    if origin is None:
+        return True
+    listed = _listed(settings.cors_origins)
+    if "*" in listed or origin.lower().rstrip("/") in {o.lower().rstrip("/") for o in listed}:
+        return True
+    ours = host_name(host)
+    return ours is not None and ours == _origin_name(origin)
+
+
+def check_host(settings: Settings, host: str | None) -> None:
+    """Refuse names that are not ours where the address alone is the protection.
+
+    A server on loopback that asks for no key trusts whoever reaches it. A website can make a browser reach it by
+    pointing a name of its own at 127.0.0.1 (DNS rebinding), but the Host header then says that name. Hosts of
+    CORS_ORIGINS are allowed too, for a proxy on the same machine. Raises Unauthorized (code `host_refused`).
+    """
+    listed = _listed(settings.cors_origins)
+    if settings.api_key or "*" in listed or not is_loopback(settings.app_host):
+        return
+    name = host_name(host)
+    if name is not None and (is_loopback(name) or name == settings.app_host.lower()):
+        return
+    if name is not None and name in {_origin_name(o) for o in listed}:
+        return
+    raise Unauthorized(
+        f"This server answers as localhost, not as {name or 'a host without name'}. "
+        "Set API_KEY, or list the page's origin in CORS_ORIGINS.",
+        code="host_refused",
+    )
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    name = name.lower().strip("[]")
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(host: str | None) -> str | None:
+    """The name or address in a Host header, lower-case, without port and brackets."""
+    return _origin_name(f"//{host}") if host else None
+
+
+def _origin_name(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).hostname
+    except ValueError:  # brackets that hold no address
+        return None
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # header bytes that are not UTF-8 arrive as lone surrogates
+
+
+def _offered_keys(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
+    scheme, _, credential = _one(headers, "Authorization").partition(" ")
+    offered = [credential.strip()] if scheme.lower() in _SCHEMES else []
+    offered.append(_one(headers, "X-API-Key").strip())
+    offered.extend(_one(query, name).strip() for name in _QUERY_NAMES)
+    protocols = _listed(_one(headers, "Sec-WebSocket-Protocol"))
+    offered.extend(b for a, b in pairwise(protocols) if a.lower() in _SUBPROTOCOLS)
+    offered.extend(p.removeprefix(_SUBPROTOCOL_PREFIX) for p in protocols if p.startswith(_SUBPROTOCOL_PREFIX))
+    return [key for key in offered if key]
+
+
+def _one(values: Mapping[str, str], name: str) -> str:
+    try:
+        return values.get(name) or ""
+    except LookupError:  # websockets' headers refuse to choose among several
+        return ""
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
