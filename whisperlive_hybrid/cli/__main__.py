@@ -1,0 +1,7 @@
+"""`python -m whisperlive_hybrid.cli`."""
+
+import sys
+
+from whisperlive_hybrid.cli.program import main
+
+sys.exit(main())
