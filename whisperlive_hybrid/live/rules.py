@@ -1,0 +1,38 @@
+"""The numbers a live session goes by, declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRules:
+    """How partials and finals are made."""
+
+    partial_interval_s: float = 0.5
+    """Shortest time between the starts of two partial windows."""
+    first_partial_s: float = 0.6
+    """Speech (pre-roll included) before the first partial of an utterance: less is seldom a word."""
+    partial_beam_size: int = 1
+    beam_size: int = 5
+    """Of finals."""
+    trim_after_s: float = 15.0
+    """A partial window longer than this is trimmed at a committed word, where one is known."""
+    final_within_s: float = 1.0
+    """Deadline of a final, from the end of its utterance."""
+    final_tries: int = 4
+    """How often a final is tried when the engine fails (the first one included)."""
+    retry_after_s: float = 0.2
+    """Wait before a failed final is tried again; the engine may name a longer one."""
+    finals_at_once: int = 1
+    """Finals of one session in the engine at once. With more than one, history is not used."""
+    history: bool = True
+    """Prompt a final with the text of the finals before it."""
+    history_chars: int = 200
+    """Length of that text at most (Macháček et al. 2023 use as much)."""
+    keep_language: float = 0.7
+    """A detected language this probable is kept for the session."""
+    doubt_language: float = 0.35
+    """A final less confident than this has its language detected anew for the next utterance."""
+    max_backlog_s: float = 60.0
+    """Ended utterances that wait for their finals, in seconds of audio: above this no more audio is taken in."""

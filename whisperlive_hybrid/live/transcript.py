@@ -1,0 +1,149 @@
+"""The text of one running utterance: what is committed, what may still change, and where its next window begins. Pure.
+
+A partial window hears the utterance from `window_start` to its newest sample. Its text therefore repeats the committed
+words that lie behind `window_start`; they are recognized by aligning the two (the model may spell one differently this
+time) and skipped. Once the window is long it is trimmed at the end of a committed word; words before that point are no
+longer heard and become the prompt.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whisperlive_hybrid.engine.hypothesis import Hypothesis
+
+# Scripts written without spaces are compared character by character.
+_WORD = re.compile(
+    r"\s*(?:[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+)"
+)
+
+ALIGN_WORDS = 40
+"""Committed words compared with a new hypothesis at most; bounds the cost of a partial in a long utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word as shown: `text` with its leading space, `key` to compare by (may be empty for punctuation)."""
+
+    text: str
+    key: str
+    end: float | None = None
+    """Seconds on the session's clock, where word times were asked for."""
+
+
+def key_of(text: str) -> str:
+    """The word without case, punctuation and accents on neither: two spellings of one word have one key."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if c.isalnum() or unicodedata.category(c).startswith("M"))
+
+
+def split_words(text: str) -> list[str]:
+    """Words of `text`, each with its leading space, punctuation left on."""
+    return _WORD.findall(text.rstrip())
+
+
+def tokens_of(hypothesis: Hypothesis) -> tuple[Token, ...]:
+    """The hypothesis word by word, with times where it has them."""
+    tokens: list[Token] = []
+    for segment in hypothesis.segments:
+        if segment.words:
+            tokens += [Token(w.text, key_of(w.text), w.end) for w in segment.words]
+        else:
+            tokens += [Token(text, key_of(text)) for text in split_words(segment.text)]
+    return tuple(tokens)
+
+
+def joined(tokens: Sequence[Token]) -> str:
+    """The tokens' text as written, leading space kept."""
+    return "".join(t.text for t in tokens)
+
+
+def n_covered(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int:
+    """How many leading tokens of `hypothesis` say what `committed` says: the cut with the smallest edit distance.
+
+    Among equal cuts the one nearest to `len(committed)` counts, so that a word the model now spells differently is not
+    said twice.
+    """
+    old, new = [t.key for t in committed], [t.key for t in hypothesis]
+    if new[: len(old)] == old:
+        return len(old)
+    skipped = max(0, len(old) - ALIGN_WORDS)
+    shift = min(skipped, len(new))
+    old, new = old[skipped:], new[shift : shift + 2 * ALIGN_WORDS]
+    row = list(range(len(new) + 1))
+    for i, word in enumerate(old, 1):
+        above, row = row, [i]
+        for j, other in enumerate(new, 1):
+            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (word != other)))
+    return shift + min(range(len(row)), key=lambda j: (row[j], abs(j - len(old))))
+
+
+class UtteranceTranscript:
+    """Committed and tentative words of an utterance that begins at sample `start`."""
+
+    def __init__(self, start: int) -> None:
+        self.window_start = start
+        """First sample (session's clock) of the next partial window."""
+        self.committed: list[Token] = []
+        self.tentative: tuple[Token, ...] = ()
+        self.history: list[tuple[Token, ...]] = []
+        """Uncommitted tails of the newest hypotheses, newest last, each without what is committed now."""
+        self._n_behind = 0
+        """Committed tokens that end before `window_start`."""
+        self.shown = False
+        """The client has seen a partial of this utterance."""
+
+    @property
+    def behind(self) -> list[Token]:
+        """Committed words that the window no longer hears."""
+        return self.committed[: self._n_behind]
+
+    def uncovered(self, hypothesis: Sequence[Token]) -> tuple[Token, ...]:
+        """What `hypothesis` (of a window from `window_start`) says beyond the committed words."""
+        return tuple(hypothesis[n_covered(self.committed[self._n_behind :], hypothesis) :])
+
+    def update(self, n_commit: int, tail: tuple[Token, ...], keep: int) -> tuple[str, bool]:
+        """Commit the first `n_commit` tokens of `tail`, the rest is tentative; remember `keep` tails.
+
+        Returns the text appended (to be joined as it is to what was appended before) and whether anything is new.
+        """
+        before = joined(self.tentative)
+        words, self.tentative = tail[:n_commit], tail[n_commit:]
+        self.history = [h[n_commit:] for h in self.history] + [self.tentative]
+        self.history = self.history[max(0, len(self.history) - keep) :]
+        append = self.as_shown(words)
+        self.committed += words
+        changed = bool(append) or joined(self.tentative) != before
+        return append, changed
+
+    def as_shown(self, words: Sequence[Token]) -> str:
+        """The text of `words` as it follows the committed text: no space at the very beginning."""
+        text = joined(words)
+        return text if self.committed else text.lstrip()
+
+    def tentative_text(self) -> str:
+        """The tail that may still change, to be joined as it is to the committed text."""
+        return self.as_shown(self.tentative)
+
+    def text(self) -> str:
+        """Everything, committed or not."""
+        return (joined(self.committed) + joined(self.tentative)).strip()
+
+    def trim(self, times: Sequence[Token], sample_rate: int) -> bool:
+        """Move `window_start` behind the last committed word, whose end is looked up in `times`.
+
+        `times`: the newest hypothesis of the present window, with word times. Returns whether it moved.
+        """
+        heard = self.committed[self._n_behind :]
+        n = min(n_covered(heard, times), len(times))
+        if not heard or n == 0:
+            return False
+        end = times[n - 1].end
+        if end is None or end * sample_rate <= self.window_start:
+            return False
+        self.window_start = int(end * sample_rate)
+        self._n_behind = len(self.committed)
+        return True
