@@ -30,6 +30,10 @@ class SpeechOptions:
     """Longer utterances are cut at their quietest point."""
 
 
+FILE_SPEECH = SpeechOptions(min_silence_ms=160, pre_roll_ms=400, overlap_ms=400, max_utterance_s=30.0)
+"""What files start from: utterances are packed into windows, so they may be split at every short pause."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """Speech begins at sample `at` (pre-roll included)."""
@@ -54,7 +58,11 @@ class SpeechPaused:
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The utterance ends before sample `at`. After `max_length` the next one starts at once, `overlap_ms` earlier."""
+    """The utterance ends before sample `at`.
+
+    After `max_length` the cut lies at the quietest point of the last seconds: audio already handed out from `at` on
+    belongs to the next utterance, which starts at once, `overlap_ms` earlier, and is handed out again from there.
+    """
 
     at: int
     reason: EndReason

@@ -1,0 +1,158 @@
+"""Files: all their speech as utterances, and utterances packed into windows for one inference each.
+
+A live session ends an utterance where a speaker is done; a file's utterances are only what windows are packed from.
+`FILE_SPEECH` therefore splits at short pauses, so that a window nearly always ends in one.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+import numpy as np
+
+from whisperlive_hybrid.audio.samples import EMPTY, SAMPLE_RATE, Samples
+from whisperlive_hybrid.speech.segmenter import Segmenter
+from whisperlive_hybrid.speech.speech import (
+    SpeechAudio,
+    SpeechEnded,
+    SpeechOptions,
+    SpeechStarted,
+    Utterance,
+)
+from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+
+async def utterances(
+    blocks: AsyncIterable[Samples], vad: VadBatcher, options: SpeechOptions
+) -> AsyncIterator[Utterance]:
+    """The utterances of a file, in order; no two share a sample (a forced cut repeats nothing here).
+
+    Takes the next block only when the last one's utterances are taken.
+    """
+    stream = vad.open("file")
+    segmenter = Segmenter(options)
+    parts: list[SpeechAudio] = []
+    heard = 0
+    """End of the last utterance."""
+    try:
+        async for block in blocks:
+            for event in segmenter.feed(block, await stream.probabilities(block)):
+                match event:
+                    case SpeechStarted():
+                        parts = []
+                    case SpeechAudio():
+                        parts.append(event)
+                    case SpeechEnded(at=at):
+                        yield _joined(parts, heard, at)
+                        heard = at
+        for event in segmenter.flush():
+            match event:
+                case SpeechAudio():
+                    parts.append(event)
+                case SpeechEnded(at=at):
+                    yield _joined(parts, heard, at)
+    finally:
+        stream.close()
+
+
+def _joined(parts: list[SpeechAudio], begin: int, end: int) -> Utterance:
+    """One utterance of the parts' samples from `begin` (or their own start) to `end`."""
+    start = max(parts[0].start, begin) if parts else begin
+    samples = np.concatenate([part.samples for part in parts]) if parts else EMPTY
+    offset = start - (parts[0].start if parts else start)
+    return Utterance(start, samples[offset : offset + end - start])
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Samples `begin` to `end` of a window are the file's from sample `start` on."""
+
+    begin: int
+    end: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedWindow:
+    """Utterances of a file put together without the silence between them: `samples` float32 [n]."""
+
+    samples: Samples
+    pieces: tuple[Piece, ...]
+
+    @property
+    def start_s(self) -> float:
+        """Where its speech begins on the file's clock."""
+        return self.pieces[0].start / SAMPLE_RATE
+
+    @property
+    def end_s(self) -> float:
+        """Where its speech ends on the file's clock."""
+        last = self.pieces[-1]
+        return (last.start + last.end - last.begin) / SAMPLE_RATE
+
+    def to_clock(self, seconds_in_window: float, *, end: bool = False) -> float:
+        """Seconds on the file's clock.
+
+        A time exactly between two utterances is the second one's start, or with `end` the first one's end.
+        """
+        position = seconds_in_window * SAMPLE_RATE
+        return self._in_piece(self._piece_at(position, end), position)
+
+    def span_to_clock(self, start: float, end: float) -> tuple[float, float]:
+        """A word's start and end on the file's clock, both in the utterance in which its middle lies.
+
+        A word never spans the silence that was taken out.
+        """
+        piece = self._piece_at((start + end) / 2 * SAMPLE_RATE, False)
+        return self._in_piece(piece, start * SAMPLE_RATE), self._in_piece(piece, end * SAMPLE_RATE)
+
+    def rest(self, seconds_in_window: float) -> PackedWindow:
+        """What is left of the window from there on."""
+        cut = min(max(round(seconds_in_window * SAMPLE_RATE), 0), len(self.samples))
+        pieces = tuple(
+            Piece(max(p.begin - cut, 0), p.end - cut, p.start + max(cut - p.begin, 0))
+            for p in self.pieces
+            if p.end > cut
+        )
+        return PackedWindow(self.samples[cut:], pieces)
+
+    def _piece_at(self, position: float, end: bool) -> Piece:
+        begins = [piece.begin for piece in self.pieces]
+        find = bisect.bisect_left if end else bisect.bisect_right
+        return self.pieces[max(find(begins, position) - 1, 0)]
+
+    @staticmethod
+    def _in_piece(piece: Piece, position: float) -> float:
+        return (piece.start + min(max(position, piece.begin), piece.end) - piece.begin) / SAMPLE_RATE
+
+
+async def pack(speech: AsyncIterable[Utterance], max_s: float) -> AsyncIterator[PackedWindow]:
+    """Windows of at most `max_s` seconds, each with as many whole utterances as fit.
+
+    An utterance longer than that gives several windows; give the segmenter a maximum length to have it cut in quiet.
+    """
+    limit = int(max_s * SAMPLE_RATE)
+    waiting: list[Utterance] = []
+    length = 0
+    async for utterance in speech:
+        if waiting and length + len(utterance.samples) > limit:
+            yield _packed(waiting)
+            waiting, length = [], 0
+        while len(utterance.samples) > limit:
+            yield _packed([Utterance(utterance.start, utterance.samples[:limit])])
+            utterance = Utterance(utterance.start + limit, utterance.samples[limit:])
+        if len(utterance.samples):
+            waiting.append(utterance)
+            length += len(utterance.samples)
+    if waiting:
+        yield _packed(waiting)
+
+
+def _packed(together: list[Utterance]) -> PackedWindow:
+    pieces: list[Piece] = []
+    position = 0
+    for utterance in together:
+        end = position + len(utterance.samples)
+        pieces.append(Piece(position, end, utterance.start))
+        position = end
+    return PackedWindow(np.concatenate([u.samples for u in together]), tuple(pieces))
