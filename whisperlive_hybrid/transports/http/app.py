@@ -1,0 +1,196 @@
+"""The HTTP application: the list of doors, and what all of them share."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavailable
+from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
+from whisperlive_hybrid.transports.http import health, live_socket, native, openai, openapi, pages
+from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
+from whisperlive_hybrid.transports.http.errors import WireError, error_response, speaks_openai, unknown_error
+from whisperlive_hybrid.transports.http.services import HttpServices
+
+__all__ = ["HttpServices", "make_app", "make_runner"]
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger(f"{__name__}.access")
+
+Door = Callable[[HttpServices], Sequence[web.RouteDef]]
+
+DOORS: tuple[Door, ...] = (
+    pages.routes,
+    health.routes,
+    native.routes,
+    openai.routes,
+    openapi.routes,
+    live_socket.routes,
+)
+OPEN_PATHS = re.compile(r"/|/live|/health(/live)?|/docs|/openapi\.json|/static/.+")
+"""What needs no key: pages (they ask for one) and health."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+SPARE_REQUESTS = 16
+"""Uploads under way beside the files that run and wait."""
+
+
+def make_app(services: HttpServices) -> web.Application:
+    """The application with all doors. Run it by `make_runner`, whose settings it relies on."""
+    app = web.Application(
+        middlewares=[_identify(), _envelope_errors(), _guard(services), _admit(services)],
+        # Uploads count for themselves; nothing else reads a body through aiohttp.
+        client_max_size=1 << 16,
+    )
+    app.on_response_prepare.append(_common_headers(services))
+    for door in DOORS:
+        app.add_routes(door(services))
+    return app
+
+
+def make_runner(app: web.Application, *, shutdown_timeout_s: float = 5.0) -> web.AppRunner:
+    """The runner for `app`. A closed connection cancels its handler, which is what cancels the inference behind it."""
+    return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=shutdown_timeout_s)
+
+
+def _identify() -> Middleware:
+    """Give the request its id, and a line in the access log without its query (which may hold a key)."""
+
+    @web.middleware
+    async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+        offered = request.headers.get("X-Request-Id", "")
+        request_id = offered if _REQUEST_ID.fullmatch(offered) else f"req_{secrets.token_hex(12)}"
+        request["request_id"] = request_id
+        began, status, size = time.monotonic(), 499, 0
+        try:
+            response = await handler(request)
+            status, size = response.status, max(0, response.body_length)
+            return response
+        finally:
+            level = logging.DEBUG if OPEN_PATHS.fullmatch(request.path) else logging.INFO
+            elapsed_ms = round((time.monotonic() - began) * 1000)
+            access_log.log(
+                level,
+                "%s %s %s in %d ms",
+                request.method,
+                request.path,
+                status,
+                elapsed_ms,
+                extra={"request_id": request_id, "status": status, "elapsed_ms": elapsed_ms, "bytes": size},
+            )
+
+    return identify
+
+
+def _envelope_errors() -> Middleware:
+    """Errors become answers in the envelope of the door that was called."""
+
+    @web.middleware
+    async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except HybridError as e:
+            error: HybridError = e
+        except web.HTTPException as e:
+            if e.status < 400:
+                raise
+            error = _wire_error(e, request)
+        except ConnectionError:
+            raise  # the caller is gone; nobody is left to answer
+        except Exception:
+            log.exception("request %s failed", request["request_id"])
+            error = unknown_error(request["request_id"])
+        return error_response(error, openai=speaks_openai(request.path))
+
+    return envelope_errors
+
+
+def _wire_error(e: web.HTTPException, request: web.Request) -> WireError:
+    if isinstance(e, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(e.allowed_methods))
+        return WireError(
+            f"{request.method} is not allowed here; {allowed} is.",
+            status=405,
+            code="method_not_allowed",
+            headers={"Allow": allowed},
+        )
+    if e.status == 404:
+        return WireError("There is nothing at this path; /docs lists what there is.", status=404, code="no_such_path")
+    return WireError(e.reason or "The request cannot be answered.", status=e.status, code="bad_request")
+
+
+def _guard(services: HttpServices) -> Middleware:
+    """Origins, the Host header and API keys, in this order; browsers' preflights are answered here."""
+    settings = services.settings
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin, host = request.headers.get("Origin"), request.headers.get("Host")
+        changes = request.method not in ("GET", "HEAD")
+        if changes and not origin_allowed(settings, origin, host):
+            raise WireError(
+                f"Pages of {(origin or '')[:128]} may not call this server; CORS_ORIGINS lists those that may.",
+                status=403,
+                code="origin_refused",
+            )
+        if is_preflight(request):
+            return preflight_answer(request)
+        if OPEN_PATHS.fullmatch(request.path) is None:
+            try:
+                check_host(settings, host)
+            except Unauthorized as e:
+                raise WireError(e.message, status=403, code=e.code) from e
+            if not request.path.startswith(
+                "/ws/"
+            ):  # a browser cannot read a refused handshake: that door answers itself
+                check_key(settings, request.headers, request.query)
+        return await handler(request)
+
+    return guard
+
+
+def _admit(services: HttpServices) -> Middleware:
+    """Turn work away before its body is read, while there is no engine to do it or no room to hold it."""
+    most = services.settings.max_file_jobs + services.settings.max_queued_files + SPARE_REQUESTS
+    n_running = 0
+
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal n_running
+        if request.method != "POST":
+            return await handler(request)
+        _refuse_unless_ready(services)
+        if n_running >= most:
+            raise Refused(f"{n_running} files are being worked on; that is all this server takes.", retry_after_s=5.0)
+        n_running += 1
+        try:
+            return await handler(request)
+        finally:
+            n_running -= 1
+
+    return admit
+
+
+def _refuse_unless_ready(services: HttpServices) -> None:
+    state = services.engine.state
+    if state == "loading":
+        raise Refused("The model is still being loaded.", retry_after_s=2.0, code="loading")
+    if state == "draining":
+        raise Refused("The server is shutting down.", retry_after_s=10.0, code="draining")
+    if state == "failed":
+        raise Unavailable("The engine has failed; the server's log says why.", code="engine_failed")
+
+
+def _common_headers(services: HttpServices) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["x-request-id"] = request.get("request_id") or f"req_{secrets.token_hex(12)}"
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "same-origin")
+        response.headers.update(cors_headers(services.settings, request))
+
+    return add

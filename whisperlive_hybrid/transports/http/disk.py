@@ -1,0 +1,127 @@
+"""Uploads on disk: written beside the event loop, counted, private, and gone when their block ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from whisperlive_hybrid.errors import TooLarge
+from whisperlive_hybrid.transports.http.errors import DiskFull
+
+log = logging.getLogger(__name__)
+
+BLOCK_BYTES = 1 << 20
+"""Bytes gathered before a thread writes them: few hops, little memory."""
+FREE_FLOOR_BYTES = 256 << 20
+"""An upload stops while the disk still has this much for everybody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """Bytes that arrived, whole."""
+
+    path: Path
+    size: int
+
+
+class IncomingFile:
+    """A file being received. `write` counts and may raise TooLarge or DiskFull."""
+
+    def __init__(self, path: Path, fd: int, limit: int) -> None:
+        self.path = path
+        self.size = 0
+        self._fd = fd
+        self._limit = limit
+        self._block = bytearray()
+        self._writing: asyncio.Future[None] | None = None
+
+    async def write(self, data: bytes | bytearray) -> None:
+        """Take `data`; the disk is touched once per block."""
+        self.size += len(data)
+        if self.size > self._limit:
+            raise too_large(self._limit)
+        self._block += data
+        if len(self._block) >= BLOCK_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Put what was gathered on disk."""
+        if not self._block:
+            return
+        block, self._block = self._block, bytearray()
+        self._writing = asyncio.get_running_loop().run_in_executor(None, _write_all, self._fd, block)
+        try:
+            # Shielded: the descriptor must not be closed under a thread that is still writing to it.
+            await asyncio.shield(self._writing)
+        except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise DiskFull("The server's disk is full.") from e
+            raise
+
+    async def close(self) -> None:
+        """Close and delete, after the last write."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        await asyncio.to_thread(_remove, self._fd, self.path)
+
+
+@asynccontextmanager
+async def incoming_file(folder: Path, limit: int) -> AsyncIterator[IncomingFile]:
+    """A new empty file in `folder` for at most `limit` bytes; deleted at the end, however it ends.
+
+    Raises DiskFull when there is no room to begin with.
+    """
+    path, fd = await asyncio.to_thread(_create, folder)
+    incoming = IncomingFile(path, fd, limit)
+    try:
+        yield incoming
+    finally:
+        await incoming.close()
+
+
+def too_large(limit: int) -> TooLarge:
+    """The error for an upload over `limit` bytes."""
+    return TooLarge(
+        f"The file is larger than the {limit / 1e6:g} MB this server takes.",
+        limit=limit,
+        param="file",
+        code="file_too_large",
+    )
+
+
+def _create(folder: Path) -> tuple[Path, int]:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_room(folder)
+        path = folder / f"upload-{secrets.token_hex(16)}"
+        return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("The server's disk is full.") from e
+        raise
+
+
+def _check_room(where: Path | int) -> None:
+    stat = os.statvfs(where)
+    if stat.f_bavail * stat.f_frsize < FREE_FLOOR_BYTES:
+        raise DiskFull("The server's disk is nearly full.")
+
+
+def _write_all(fd: int, block: bytearray) -> None:
+    _check_room(fd)
+    with memoryview(block) as rest:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+
+
+def _remove(fd: int, path: Path) -> None:
+    os.close(fd)
+    with suppress(FileNotFoundError):
+        path.unlink()

@@ -1,0 +1,114 @@
+"""The API's description as one plain page: no script, nothing from outside."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+Json = dict[str, Any]
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8886; --soft: #8882; --get: #1a6b3c; --post: #1f4fa3; --delete: #9b1c1c; }
+@media (prefers-color-scheme: dark) { :root { --get: #7ed9a4; --post: #9dbdff; --delete: #ff9d9d; } }
+body { font: 1rem/1.6 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; margin: 0 auto; max-width: 60rem;
+  padding: 1.5rem 1rem 4rem; }
+h1 { margin-block: 0 .25rem; }
+h2 { margin-top: 2.5rem; }
+details { border: 1px solid var(--line); border-radius: .5rem; margin-block: .5rem; padding: .25rem .75rem; }
+summary { cursor: pointer; padding-block: .35rem; min-height: 24px; }
+summary:focus-visible, a:focus-visible { outline: 3px solid currentColor; outline-offset: 2px; }
+code, pre { font-family: ui-monospace, "Cascadia Mono", Menlo, monospace; font-size: .92em; overflow-wrap: anywhere; }
+.get, .post, .delete { font-weight: 700; display: inline-block; min-width: 4.5rem; }
+.get { color: var(--get); } .post { color: var(--post); } .delete { color: var(--delete); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .75rem .3rem 0; text-align: start; vertical-align: top; }
+pre { background: var(--soft); border-radius: .5rem; overflow-x: auto; padding: .75rem; }
+"""
+
+_EXAMPLE = """curl -F file=@talk.mp3 http://localhost:8080/transcribe
+curl -F file=@talk.mp3 -F format=srt -F language=de http://localhost:8080/transcribe
+curl --data-binary @talk.mp3 -H 'Content-Type: audio/mpeg' 'http://localhost:8080/transcribe?format=text'
+curl -F file=@talk.mp3 -F model=whisper-1 -F response_format=verbose_json http://localhost:8080/v1/audio/transcriptions"""
+
+
+def docs_page(document: Json) -> str:
+    """HTML of an OpenAPI document as this server writes it."""
+    info = document["info"]
+    sections = "".join(
+        f"<section><h2>{escape(tag)}</h2>{''.join(entries)}</section>" for tag, entries in _by_tag(document).items()
+    )
+    schemas = "".join(_schema_entry(name, schema) for name, schema in document["components"]["schemas"].items())
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head><body>"
+        f"<header><h1>{escape(info['title'])} API</h1><p>{escape(info['summary'])} Version "
+        f"{escape(info['version'])}. The same for programs: "
+        '<a href="openapi.json">openapi.json</a>.</p></header>'
+        f"<main><pre>{escape(_EXAMPLE)}</pre>{sections}<section><h2>Bodies</h2>{schemas}</section></main>"
+        "</body></html>"
+    )
+
+
+def _by_tag(document: Json) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path, item in document["paths"].items():
+        for method in ("get", "post", "delete"):
+            if (operation := item.get(method)) is not None:
+                found.setdefault(operation["tags"][0], []).append(_operation_entry(method, path, operation))
+    return found
+
+
+def _operation_entry(method: str, path: str, operation: Json) -> str:
+    parts = [f"<p>{escape(operation['description'])}</p>" if "description" in operation else ""]
+    content = operation.get("requestBody", {}).get("content", {})
+    if content:
+        parts.append(f"<p>Body: {', '.join(f'<code>{escape(t)}</code>' for t in content)}</p>")
+        schema = next(iter(content.values()))["schema"]
+        parts.append(_fields(schema.get("properties", {}), schema.get("required", [])))
+    answers = "".join(
+        f"<tr><td><code>{escape(status)}</code></td><td>{escape(answer['description'])}"
+        f"{''.join(f' <code>{escape(t)}</code>' for t in answer.get('content', {}))}</td></tr>"
+        for status, answer in operation["responses"].items()
+    )
+    parts.append(_table(("Answer", "Meaning"), answers))
+    return (
+        f'<details id="{escape(operation["operationId"])}"><summary><span class="{method}">{method.upper()}</span> '
+        f"<code>{escape(path)}</code> {escape(operation['summary'])}</summary>{''.join(parts)}</details>"
+    )
+
+
+def _schema_entry(name: str, schema: Json) -> str:
+    body = _fields(schema.get("properties", {}), schema.get("required", []))
+    return f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>{body}</details>'
+
+
+def _fields(properties: Json, required: list[str]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(name)}</code>{' required' if name in required else ''}</td>"
+        f"<td>{escape(_kind(schema))}</td><td>{escape(schema.get('description', ''))}</td></tr>"
+        for name, schema in properties.items()
+    )
+    return _table(("Field", "Type", "Meaning"), rows)
+
+
+def _table(heads: tuple[str, ...], rows: str) -> str:
+    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _kind(schema: Json) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"]).rsplit("/", 1)[-1]
+    kind = schema.get("type", "")
+    text = " or ".join(kind) if isinstance(kind, list) else str(kind)
+    if text == "array":
+        text = f"list of {_kind(schema.get('items', {}))}"
+    if "const" in schema:
+        text = str(schema["const"]).lower()
+    if "enum" in schema:
+        text = ", ".join(schema["enum"])
+    if "maximum" in schema:
+        text += f", {schema['minimum']:g} to {schema['maximum']:g}"
+    return text

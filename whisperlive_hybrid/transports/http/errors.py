@@ -1,0 +1,180 @@
+"""Errors on the wire: which status, and which envelope the door that was called speaks.
+
+| kind                     | status      |
+|--------------------------|-------------|
+| BadInput, undecodable    | 400         |
+| Unauthorized             | 401         |
+| foreign web origin       | 403         |
+| NotFound, no such model  | 404         |
+| TooLarge                 | 413         |
+| Refused                  | 503, or 429 in the OpenAI envelope when the server is full, with Retry-After |
+| DeadlineExceeded         | 504         |
+| disk full                | 507         |
+| other Unavailable        | 503         |
+| unknown                  | 500 with an id that is also in the log |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from whisperlive_hybrid.errors import (
+    BadInput,
+    Conflict,
+    DeadlineExceeded,
+    HybridError,
+    ModelUnavailable,
+    NotFound,
+    Refused,
+    Superseded,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+
+
+class WireError(HybridError):
+    """Something only HTTP knows: a method, a media type, a stalled upload. Carries its own `status`."""
+
+    def __init__(self, message: str, *, status: int, code: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.headers = headers or {}
+
+
+class DiskFull(Unavailable):
+    """No room for the upload."""
+
+    code = "disk_full"
+
+
+class SeveralProblems(BadInput):
+    """More than one option is wrong; all of them are told at once. The first one names `param` and `accepted`."""
+
+    def __init__(self, problems: Sequence[BadInput]) -> None:
+        first = problems[0]
+        super().__init__(
+            " ".join(p.message for p in problems), param=first.param, accepted=first.accepted, code=first.code
+        )
+        self.problems = tuple(problems)
+
+
+_STATUS: tuple[tuple[type[HybridError], int], ...] = (
+    (TooLarge, 413),
+    (BadInput, 400),
+    (Unauthorized, 401),
+    (ModelUnavailable, 404),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Superseded, 409),
+    (Refused, 503),
+    (DeadlineExceeded, 504),
+    (DiskFull, 507),
+    (Unavailable, 503),
+)
+
+
+def status_of(error: HybridError) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, WireError):
+        return error.status
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def unknown_error(request_id: str) -> HybridError:
+    """What a caller is told of an exception nobody expected; the log has the rest under the same id."""
+    return HybridError(f"Something went wrong on the server. Its log tells more under {request_id}.")
+
+
+def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """`body` as JSON."""
+    return web.Response(
+        body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers, charset="utf-8"
+    )
+
+
+def speaks_openai(path: str) -> bool:
+    """True for the paths whose callers expect OpenAI's envelope."""
+    return path == "/v1" or path.startswith("/v1/")
+
+
+def error_response(error: HybridError, *, openai: bool) -> web.Response:
+    """The answer to a request that failed."""
+    body, status = (openai_envelope(error), openai_status(error)) if openai else (envelope(error), status_of(error))
+    return json_response(body, status=status, headers=_headers(error, status))
+
+
+def envelope(error: HybridError) -> dict[str, Any]:
+    """The native envelope. `param` and `accepted` are always there; hints only where they say something."""
+    inner = _problem(error)
+    if isinstance(error, SeveralProblems):
+        inner["errors"] = [_problem(p) for p in error.problems]
+    if isinstance(error, Refused):
+        inner["retry_after_s"] = error.retry_after_s
+    if isinstance(error, TooLarge):
+        inner["limit"] = error.limit
+    if isinstance(error, ModelUnavailable):
+        inner["ways_out"] = list(error.ways_out)
+    return {"success": False, "error": inner}
+
+
+def _problem(error: HybridError) -> dict[str, Any]:
+    is_input = isinstance(error, BadInput)
+    return {
+        "code": error.code,
+        "message": error.message,
+        "param": error.param if is_input else None,
+        "accepted": list(error.accepted) if is_input else [],
+    }
+
+
+def openai_status(error: HybridError) -> int:
+    """As `status_of`, but a full server is 429, which is what the official clients call a rate limit."""
+    return 429 if isinstance(error, Refused) and error.code == "full" else status_of(error)
+
+
+def openai_envelope(error: HybridError) -> dict[str, Any]:
+    """OpenAI's envelope: all four keys, always."""
+    status = openai_status(error)
+    code = error.code
+    if status == 404 and _is_model(error):
+        code = "model_not_found"
+    elif isinstance(error, Unauthorized):
+        code = "invalid_api_key"
+    elif status == 429:
+        code = "rate_limit_exceeded"
+    kind = {401: "authentication_error", 429: "rate_limit_error"}.get(
+        status, "server_error" if status >= 500 else "invalid_request_error"
+    )
+    message = error.message
+    if isinstance(error, ModelUnavailable) and error.ways_out:
+        message = " ".join([message, *error.ways_out])
+    param = error.param if isinstance(error, BadInput) else "model" if _is_model(error) else None
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _is_model(error: HybridError) -> bool:
+    return isinstance(error, ModelUnavailable) or (isinstance(error, NotFound) and error.kind == "model")
+
+
+def _headers(error: HybridError, status: int) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if isinstance(error, WireError):
+        headers.update(error.headers)
+    if isinstance(error, Refused):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+        headers["retry-after-ms"] = str(max(1, round(error.retry_after_s * 1000)))
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == 409 or (status >= 500 and not isinstance(error, Refused | Unavailable)) or status == 507:
+        # The official clients repeat any 409 and 5xx, an hour's upload included; these will not get better by that.
+        headers["x-should-retry"] = "false"
+    if status == 413:
+        # What is left of the body is not worth reading.
+        headers["Connection"] = "close"
+    return headers

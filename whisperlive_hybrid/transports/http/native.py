@@ -1,0 +1,230 @@
+"""The native door: POST /transcribe with a file, POST /transcribe/url with an address.
+
+The answer is one JSON object, a text, or subtitles; with `Accept: application/x-ndjson` it is a stream of JSON lines
+(`progress`, `segment`, and as the last one `done` or `error`) that starts as soon as the file is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from whisperlive_hybrid.engine.hypothesis import Segment
+from whisperlive_hybrid.errors import BadInput, HybridError
+from whisperlive_hybrid.jobs import formats
+from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
+from whisperlive_hybrid.transports.http.errors import WireError, envelope, json_response, unknown_error
+from whisperlive_hybrid.transports.http.fetch import AllowedHosts, fetch_upload
+from whisperlive_hybrid.transports.http.following import News, follow
+from whisperlive_hybrid.transports.http.form import Form
+from whisperlive_hybrid.transports.http.options import native_options
+from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.uploads import (
+    Upload,
+    UploadRules,
+    expect_within,
+    read_fields,
+    read_small_body,
+    receive_upload,
+)
+
+log = logging.getLogger(__name__)
+
+NDJSON = "application/x-ndjson"
+MANY_SEGMENTS = 100
+"""Longer transcripts are written out in a thread."""
+_KEY_NAMES = frozenset({"token", "api_key"})
+
+
+def routes(services: HttpServices) -> list[web.RouteDef]:
+    """The routes of this door."""
+    door = _NativeDoor(services, upload_rules(services, raw=True))
+    early = expect_within(door.rules.max_bytes)
+    return [
+        web.post("/transcribe", door.transcribe, expect_handler=early),
+        web.post("/transcribe/url", door.transcribe_url),
+    ]
+
+
+def upload_rules(services: HttpServices, *, raw: bool) -> UploadRules:
+    """The server's rules for uploads."""
+    return UploadRules(services.settings.upload_dir(), round(services.settings.max_upload_mb * 1e6), raw)
+
+
+@dataclass(frozen=True, slots=True)
+class _NativeDoor:
+    services: HttpServices
+    rules: UploadRules
+
+    async def transcribe(self, request: web.Request) -> web.StreamResponse:
+        """POST /transcribe."""
+        async with receive_upload(request, self.rules) as upload:
+            return await self._answer(request, upload, Form([*_query(request), *upload.fields]))
+
+    async def transcribe_url(self, request: web.Request) -> web.StreamResponse:
+        """POST /transcribe/url."""
+        fields = await _url_fields(request)
+        urls = [value.strip() for name, value in fields if name == "url" and value.strip()]
+        if len(urls) != 1:
+            raise BadInput(
+                "Name one address in the field url.", param="url", code="several_urls" if urls else "missing_url"
+            )
+        form = Form([*_query(request), *((n, v) for n, v in fields if n != "url")])
+        # Wrong options are told before anything is fetched.
+        native_options(form.fresh(), self.services.settings, self.services.engine)
+        allowed = AllowedHosts.parse(self.services.settings.url_allow_hosts)
+        async with fetch_upload(urls[0], self.rules, allowed) as upload:
+            return await self._answer(request, upload, form)
+
+    async def _answer(self, request: web.Request, upload: Upload, form: Form) -> web.StreamResponse:
+        options, format_ = native_options(form, self.services.settings, self.services.engine)
+        if NDJSON in request.headers.get("Accept", ""):
+            return await self._stream(request, upload, options)
+        transcript = await self.services.pipeline.transcribe(upload.file.path, options)
+        return await respond(transcript, format_, upload.filename)
+
+    async def _stream(self, request: web.Request, upload: Upload, options: FileOptions) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = NDJSON
+        await response.prepare(request)
+        try:
+            async with aclosing(follow(self.services.pipeline, upload.file.path, options)) as news:
+                n_sent = 0
+                async for item in news:
+                    for line in await _lines(item, n_sent, upload.filename):
+                        await response.write(msgspec.json.encode(line) + b"\n")
+                    n_sent += len(item) if isinstance(item, tuple) else 0
+        except ConnectionError:
+            raise
+        except HybridError as e:
+            await response.write(msgspec.json.encode({"type": "error", **envelope(e)}) + b"\n")
+        except Exception:
+            log.exception("request %s failed", request["request_id"])
+            error = envelope(unknown_error(request["request_id"]))
+            await response.write(msgspec.json.encode({"type": "error", **error}) + b"\n")
+        await response.write_eof()
+        return response
+
+
+async def respond(transcript: Transcript, format_: str, filename: str) -> web.Response:
+    """The whole answer in one of FORMATS."""
+    if format_ == "json":
+        return json_response(await off_loop(transcript, lambda: result(transcript, filename)))
+    return await text_response(transcript, format_)
+
+
+async def text_response(transcript: Transcript, format_: str) -> web.Response:
+    """The transcript as plain text or subtitles."""
+    write, media_type = {
+        "text": (formats.to_txt, "text/plain"),
+        "srt": (formats.to_srt, "application/x-subrip"),
+        "vtt": (formats.to_vtt, "text/vtt"),
+    }[format_]
+    text = await off_loop(transcript, lambda: write(transcript))
+    return web.Response(text=text, content_type=media_type, charset="utf-8")
+
+
+async def off_loop(transcript: Transcript, render: Any) -> Any:
+    """`render()`, in a thread where there is much to write out."""
+    return await asyncio.to_thread(render) if len(transcript.segments) > MANY_SEGMENTS else render()
+
+
+def result(transcript: Transcript, filename: str) -> dict[str, Any]:
+    """The native result object."""
+    return {
+        "success": True,
+        "segments": [segment_object(i, s) for i, s in enumerate(transcript.segments)],
+        "info": {
+            "language": transcript.language,
+            "language_probability": transcript.language_probability,
+            "duration": transcript.duration_s,
+            "duration_after_vad": transcript.speech_s,
+            "transcription_options": _options_object(transcript),
+        },
+        "filename": filename,
+    }
+
+
+def segment_object(number: int, segment: Segment) -> dict[str, Any]:
+    """One segment with faster-whisper's names; `words` only where word times were asked for."""
+    shown: dict[str, Any] = {
+        "id": number,
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "tokens": list(segment.tokens),
+        "temperature": segment.temperature,
+        "avg_logprob": segment.avg_log_probability,
+        "compression_ratio": segment.compression_ratio,
+        "no_speech_prob": segment.no_speech_probability,
+    }
+    if segment.words:
+        shown["words"] = [
+            {"word": w.text, "start": w.start, "end": w.end, "probability": w.probability} for w in segment.words
+        ]
+    return shown
+
+
+def _options_object(transcript: Transcript) -> dict[str, Any]:
+    decode = asdict(transcript.options.decode)
+    decode["initial_prompt"] = decode.pop("prompt")
+    decode["word_timestamps"] = decode.pop("word_times")
+    decode["without_timestamps"] = not decode.pop("timestamps")
+    del decode["prompt_tokens"]
+    return {
+        "model": transcript.model,
+        **decode,
+        "condition_on_previous_text": transcript.options.condition_on_previous_text,
+        "vad_options": asdict(transcript.options.speech),
+    }
+
+
+async def _lines(item: News, n_sent: int, filename: str) -> list[dict[str, Any]]:
+    match item:
+        case Progress(stage, done_s, total_s):
+            return [{"type": "progress", "stage": stage, "done_s": done_s, "total_s": total_s}]
+        case Transcript():
+            return [{"type": "done", **await off_loop(item, lambda: result(item, filename))}]
+        case None:
+            return [{"type": "heartbeat"}]
+        case segments:
+            return [{"type": "segment", "segment": segment_object(i, s)} for i, s in enumerate(segments, n_sent)]
+
+
+def _query(request: web.Request) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.query.items() if name not in _KEY_NAMES]
+
+
+async def _url_fields(request: web.Request) -> list[tuple[str, str]]:
+    kind = request.content_type
+    if kind == "application/json" or kind.endswith("+json"):
+        return _json_fields(await read_small_body(request))
+    if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return await read_fields(request)
+    if not request.can_read_body:
+        return []
+    accepted = "application/json, application/x-www-form-urlencoded, multipart/form-data"
+    raise WireError(f"Send {accepted}, not {kind}.", status=415, code="unsupported_media_type")
+
+
+def _json_fields(body: bytes) -> list[tuple[str, str]]:
+    try:
+        given = msgspec.json.decode(body)
+    except msgspec.DecodeError as e:
+        raise BadInput(f"The body is not JSON: {e}.", code="invalid_json") from e
+    if not isinstance(given, dict):
+        raise BadInput("The body is a JSON object with the field url.", accepted=("object",), code="invalid_json")
+    fields: list[tuple[str, str]] = []
+    for name, value in given.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict | list):
+                raise BadInput(f"{name[:64]} cannot be nested.", param=name[:64], code="bad_option")
+            if item is not None:
+                fields.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
+    return fields

@@ -1,0 +1,255 @@
+"""Uploads: multipart or raw bodies, streamed to disk, whatever order their parts come in.
+
+Nothing a caller says about sizes is believed; bytes are counted as they arrive. Part names, file names and content
+types are hints at most: what a file is, its bytes tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from whisperlive_hybrid.errors import BadInput, TooLarge, UndecodableAudio
+from whisperlive_hybrid.transports.http.disk import IncomingFile, StoredFile, incoming_file, too_large
+from whisperlive_hybrid.transports.http.errors import WireError, error_response, speaks_openai
+
+T = TypeVar("T")
+
+READ_BYTES = 1 << 16
+MAX_FIELDS = 64
+"""Form fields of one request; OpenAI's largest call has about 20."""
+MAX_FIELD_BYTES = 64 << 10
+"""One field. A Whisper prompt is cut at 224 tokens anyway."""
+FORM_BYTES = MAX_FIELDS * 4096 + (1 << 20)
+"""What a form may weigh besides its file, for a first look at Content-Length."""
+STALL_S = 60.0
+"""An upload that does not move for this long is given up."""
+MAX_NAME_CHARS = 255
+FILE_PARTS = ("file", "file[]")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRules:
+    """Where uploads go and how large they may be, in bytes."""
+
+    folder: Path
+    max_bytes: int
+    raw: bool = False
+    """A body that is the file itself (audio/*, video/*, application/octet-stream) is taken too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One request's file and fields. The file is gone when the block it was received in ends."""
+
+    file: StoredFile
+    filename: str
+    """As the caller named it, without folders; empty if it did not."""
+    fields: tuple[tuple[str, str], ...]
+
+
+@asynccontextmanager
+async def receive_upload(request: web.Request, rules: UploadRules) -> AsyncIterator[Upload]:
+    """Read the request's body: exactly one file, any number of fields up to the limits, any order.
+
+    Raises BadInput (missing_file, several_files, bad_multipart, …), TooLarge, DiskFull, WireError (408, 415).
+    """
+    refuse_oversize(request, rules.max_bytes)
+    if request.content_type.startswith("multipart/"):
+        async with incoming_file(rules.folder, rules.max_bytes) as incoming:
+            filename, fields = await _read_multipart(request, incoming)
+            if filename is None:
+                raise _missing_file()
+            await incoming.flush()
+            yield _upload(StoredFile(incoming.path, incoming.size), filename, fields)
+    elif rules.raw and _is_raw(request):
+        _refuse_encoded(request.headers.get("Content-Encoding"))
+        async with incoming_file(rules.folder, rules.max_bytes) as incoming:
+            while chunk := await _moving(request.content.readany()):
+                await incoming.write(chunk)
+            await incoming.flush()
+            yield _upload(StoredFile(incoming.path, incoming.size), "", [])
+    elif not request.can_read_body and request.content_type in ("application/octet-stream", ""):
+        raise _missing_file()
+    else:
+        accepted = "multipart/form-data" + (", audio/*, video/* or application/octet-stream" if rules.raw else "")
+        raise WireError(
+            f"A file cannot be sent as {request.content_type}; send {accepted}.",
+            status=415,
+            code="unsupported_media_type",
+            headers={"Accept-Post": accepted.replace(" or ", ", ")},
+        )
+
+
+def refuse_oversize(request: web.BaseRequest, max_bytes: int) -> None:
+    """Raises TooLarge when the caller itself says that the body is too large."""
+    if (request.content_length or 0) > max_bytes + FORM_BYTES:
+        raise too_large(max_bytes)
+
+
+def expect_within(max_bytes: int) -> Callable[[web.Request], Awaitable[web.StreamResponse | None]]:
+    """Handler for `Expect: 100-continue` that refuses a body which is too large before any of it is sent."""
+
+    async def answer(request: web.Request) -> web.StreamResponse | None:
+        if request.headers.get("Expect", "").lower() != "100-continue":
+            error = WireError("Only 100-continue can be expected.", status=417, code="bad_expectation")
+            return error_response(error, openai=speaks_openai(request.path))
+        try:
+            refuse_oversize(request, max_bytes)
+        except TooLarge as e:
+            return error_response(e, openai=speaks_openai(request.path))
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # aiohttp's own handler does the same: the bytes above are no part of the answer.
+        request.writer.output_size = 0
+        return None
+
+    return answer
+
+
+async def read_small_body(request: web.Request) -> bytes:
+    """A body without a file, at most MAX_FIELD_BYTES. Raises WireError (413, 408)."""
+    _refuse_encoded(request.headers.get("Content-Encoding"))
+    body = bytearray()
+    while chunk := await _moving(request.content.readany()):
+        body += chunk
+        if len(body) > MAX_FIELD_BYTES:
+            raise WireError(f"The body may have {MAX_FIELD_BYTES} bytes.", status=413, code="body_too_large")
+    return bytes(body)
+
+
+async def read_fields(request: web.Request) -> list[tuple[str, str]]:
+    """The fields of a form without a file, multipart or urlencoded."""
+    if request.content_type == "application/x-www-form-urlencoded":
+        try:
+            text = (await read_small_body(request)).decode()
+            return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, strict_parsing=bool(text))
+        except ValueError as e:
+            raise BadInput("The form cannot be read.", code="bad_form") from e
+    return (await _read_multipart(request, None))[1]
+
+
+async def _read_multipart(
+    request: web.Request, incoming: IncomingFile | None
+) -> tuple[str | None, list[tuple[str, str]]]:
+    """Name of the file that went to `incoming` (None: there was none), and the fields. None takes no file."""
+    filename: str | None = None
+    fields: list[tuple[str, str]] = []
+    reader = _multipart(request)
+    try:
+        while (part := await _moving(reader.next())) is not None:
+            if not isinstance(part, BodyPartReader):
+                raise BadInput("A form must not contain another multipart body.", code="bad_multipart")
+            name = _checked_name(part)
+            if name not in FILE_PARTS and part.filename is None:
+                if len(fields) >= MAX_FIELDS:
+                    raise BadInput(f"A form may have {MAX_FIELDS} fields.", code="too_many_fields")
+                fields.append((name, await _field(part, name)))
+                continue
+            if incoming is None:
+                raise BadInput("No file is expected here.", param=name[:64], code="unexpected_file")
+            if name not in FILE_PARTS:
+                raise BadInput(
+                    f"Send the audio as a part named file, not {name[:64]!r}.",
+                    param=name[:64],
+                    accepted=("file",),
+                    code="unknown_file_part",
+                )
+            if filename is not None:
+                raise BadInput("Send one file per request.", param="file", code="several_files")
+            filename = _clean_name(part.filename)
+            while chunk := await _moving(part.read_chunk(READ_BYTES)):
+                await incoming.write(chunk)
+    except (ValueError, AssertionError, LookupError, RuntimeError, HttpProcessingError) as e:
+        # What aiohttp's reader raises for a body that is not the multipart it claims to be.
+        raise BadInput(f"The multipart body is broken: {_one_line(e)}.", code="bad_multipart") from e
+    return filename, fields
+
+
+def _multipart(request: web.Request) -> MultipartReader:
+    _refuse_encoded(request.headers.get("Content-Encoding"))
+    try:
+        return MultipartReader(request.headers, request.content, max_headers=16)
+    except (ValueError, AssertionError) as e:
+        raise BadInput(f"The multipart body is broken: {_one_line(e)}.", code="bad_multipart") from e
+
+
+def _checked_name(part: BodyPartReader) -> str:
+    # An encoded part weighs more when it is decoded than when it was counted. Nobody needs one.
+    _refuse_encoded(part.headers.get("Content-Encoding"))
+    transfer = part.headers.get("Content-Transfer-Encoding", "binary").lower()
+    if transfer not in ("binary", "8bit", "7bit"):
+        raise BadInput(
+            f"Parts are sent as they are, not in {transfer[:32]!r}.",
+            accepted=("binary",),
+            code="encoded_part",
+        )
+    return part.name or ""
+
+
+def _refuse_encoded(encoding: str | None) -> None:
+    if encoding is not None and encoding.lower() != "identity":
+        raise BadInput(f"Bodies are sent as they are, not in {encoding[:32]!r}.", code="encoded_part")
+
+
+async def _field(part: BodyPartReader, name: str) -> str:
+    value = bytearray()
+    while chunk := await _moving(part.read_chunk(READ_BYTES)):
+        value += chunk
+        if len(value) > MAX_FIELD_BYTES:
+            raise BadInput(f"A field may have {MAX_FIELD_BYTES} bytes.", param=name[:64], code="too_long")
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise BadInput(f"{name[:64]} is not UTF-8 text.", param=name[:64], code="not_text") from e
+
+
+async def _moving(step: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(STALL_S):
+            return await step
+    except TimeoutError as e:
+        raise WireError(
+            f"The upload did not move for {STALL_S:g} s.",
+            status=408,
+            code="upload_stalled",
+            headers={"Connection": "close"},
+        ) from e
+
+
+def _upload(file: StoredFile, filename: str, fields: list[tuple[str, str]]) -> Upload:
+    if file.size == 0:
+        raise UndecodableAudio("The file is empty.", param="file", code="empty_file")
+    return Upload(file, filename, tuple(fields))
+
+
+def _is_raw(request: web.Request) -> bool:
+    kind = request.content_type
+    # curl --data-binary names its body a form; a form it would be only without the file's bytes.
+    return request.can_read_body and (
+        kind.startswith(("audio/", "video/"))
+        or kind in ("application/octet-stream", "application/ogg", "application/x-www-form-urlencoded")
+    )
+
+
+def _missing_file() -> BadInput:
+    return BadInput(
+        "Send the audio as a multipart part named file.", param="file", accepted=("file",), code="missing_file"
+    )
+
+
+def _clean_name(name: str | None) -> str:
+    """The last part of a path of any system, without control characters."""
+    last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[:MAX_NAME_CHARS]
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).split("\n", 1)[0] or type(error).__name__)[:200]
