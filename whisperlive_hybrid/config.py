@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     port_whisperlive: int = _setting(5050, "Port of live audio over WebSocket.", group="Listening", ge=0, le=65535)
     cors_origins: str = _setting(
         "null",
-        "Web origins other than the server's own that may call it, comma-separated; * for all, empty for none. "
+        "Web origins other than the server's own that may call it, comma-separated; * for all, none for none. "
         '"null" is a page opened from disk.',
         group="Listening",
     )
@@ -90,7 +90,13 @@ class Settings(BaseSettings):
     )
 
     # --- decoding --------------------------------------------------------------------------------------------------
-    language: str = _setting("auto", "Default language: ISO 639-1 code, English name, or auto.", group="Decoding")
+    language: str = Field(
+        "auto",
+        # Not LANGUAGE: gettext's variable of that name is set on many desktops, to values like en_GB:en.
+        validation_alias=AliasChoices("DEFAULT_LANGUAGE"),
+        description="Default language: ISO 639-1 code, English name, or auto.",
+        json_schema_extra={"unit": "", "group": "Decoding"},
+    )
     beam_size: int = _setting(5, "Beam of files and finals.", group="Decoding", ge=1, le=20)
     partial_beam_size: int = _setting(1, "Beam of live partials.", group="Decoding", ge=1, le=20)
 
