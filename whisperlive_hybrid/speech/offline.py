@@ -7,20 +7,18 @@ A live session ends an utterance where a speaker is done; a file's utterances ar
 from __future__ import annotations
 
 import bisect
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass
+
 import numpy as np
 
-from whisperlive_hybrid.audio.samples import EMPTY, SAMPLE_RATE, Samples
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 from whisperlive_hybrid.speech.segmenter import Segmenter
-from whisperlive_hybrid.speech.speech import (
-    SpeechAudio,
-    SpeechEnded,
-    SpeechOptions,
-    SpeechStarted,
-    Utterance,
-)
+from whisperlive_hybrid.speech.silero import FRAME
+from whisperlive_hybrid.speech.speech import SpeechEnded, SpeechEvent, SpeechOptions, SpeechStarted, Utterance
+from whisperlive_hybrid.speech.tail import Tail
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+
 
 async def utterances(
     blocks: AsyncIterable[Samples], vad: VadBatcher, options: SpeechOptions
@@ -31,36 +29,62 @@ async def utterances(
     """
     stream = vad.open("file")
     segmenter = Segmenter(options)
-    parts: list[SpeechAudio] = []
-    heard = 0
-    """End of the last utterance."""
+    collector = _Collector(options)
     try:
         async for block in blocks:
-            for event in segmenter.feed(block, await stream.probabilities(block)):
-                match event:
-                    case SpeechStarted():
-                        parts = []
-                    case SpeechAudio():
-                        parts.append(event)
-                    case SpeechEnded(at=at):
-                        yield _joined(parts, heard, at)
-                        heard = at
-        for event in segmenter.flush():
-            match event:
-                case SpeechAudio():
-                    parts.append(event)
-                case SpeechEnded(at=at):
-                    yield _joined(parts, heard, at)
+            probabilities = await stream.probabilities(block)
+            collector.audio.append(block)
+            for utterance in collector.receive(segmenter.feed(block, probabilities)):
+                yield utterance
+        for utterance in collector.receive(segmenter.flush(), last=True):
+            yield utterance
     finally:
         stream.close()
 
 
-def _joined(parts: list[SpeechAudio], begin: int, end: int) -> Utterance:
-    """One utterance of the parts' samples from `begin` (or their own start) to `end`."""
-    start = max(parts[0].start, begin) if parts else begin
-    samples = np.concatenate([part.samples for part in parts]) if parts else EMPTY
-    offset = start - (parts[0].start if parts else start)
-    return Utterance(start, samples[offset : offset + end - start])
+class _Collector:
+    """Makes utterances of a segmenter's events and the audio they speak of."""
+
+    def __init__(self, options: SpeechOptions) -> None:
+        self.audio = Tail()
+        self._start: int | None = None
+        """Where the running utterance began."""
+        self._ended: tuple[int, int, int] | None = None
+        """Start and end of the last utterance, and how far its end may still be moved."""
+        self._heard = 0
+        """End of the last utterance."""
+        # A segmenter that ends an utterance after a shorter silence than the overlap has not yet heard all of that.
+        silence = -(-options.min_silence_ms * SAMPLE_RATE // 1000 // FRAME) * FRAME
+        self._extra = max(options.overlap_ms * SAMPLE_RATE // 1000 - silence, 0)
+        self._max_length = int(options.max_utterance_s * SAMPLE_RATE)
+        self._look_back = (options.pre_roll_ms + options.min_speech_ms) * SAMPLE_RATE // 1000 + 2 * FRAME
+
+    def receive(self, events: list[SpeechEvent], *, last: bool = False) -> Iterator[Utterance]:
+        """Utterances that are complete with these events."""
+        for event in events:
+            match event:
+                case SpeechStarted(at=at):
+                    yield from self._complete(at)
+                    self._start = max(at, self._heard)
+                case SpeechEnded(at=at, reason=reason) if self._start is not None:
+                    longest = max(self._start + self._max_length, at)
+                    self._ended = self._start, at, min(at + self._extra, longest) if reason == "silence" else at
+                    self._heard = at
+                    self._start = None
+        if self._ended is not None and (last or self.audio.end >= self._ended[2]):
+            yield from self._complete(self.audio.end)
+        needed = [self.audio.end - self._look_back]
+        needed += [] if self._start is None else [self._start]
+        needed += [] if self._ended is None else [self._ended[0]]
+        self.audio.forget(min(needed))
+
+    def _complete(self, limit: int) -> Iterator[Utterance]:
+        """The utterance that ended, as long as may be before `limit`."""
+        if self._ended is not None:
+            start, end, may_end = self._ended
+            self._ended = None
+            self._heard = max(end, min(may_end, limit))
+            yield Utterance(start, self.audio.cut(start, self._heard))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Segmenter:
         self._probabilities: deque[float] = deque(maxlen=math.ceil((self._search + self._min_silence) / FRAME) + 2)
         """Of the newest frames."""
         self._given = start
-        """End of what was handed out or ended before: nothing before it is handed out again, but for a cut's overlap."""
+        """End of what was handed out: nothing before it is handed out again, but for a cut's overlap."""
         self._started: int | None = None
         """Where the running utterance began."""
         self._rising: int | None = None
@@ -94,7 +94,10 @@ class Segmenter:
     def flush(self) -> list[SpeechEvent]:
         """End the running utterance now, with the samples of the frame that is not complete yet. More may be fed."""
         if self._started is not None:
-            self._give(self._audio.end if self._silent is None else min(self._audio.end, self._silent + self._overlap))
+            if self._silent is None:
+                self._give(self._audio.end)
+            else:
+                self._give_tail(self._started, self._silent, self._audio.end)
             self._end(self._given, "flush")
         return self._take_events()
 
@@ -114,8 +117,7 @@ class Segmenter:
         if self._rising is not None and self._frame - self._rising >= self._min_speech:
             at = max(self._rising - self._pre_roll, self._given, self._audio.begin)
             self._rising = None
-            self._start(at)
-            self._give(self._frame)
+            self._speak_on(self._start(at))
 
     def _step_speaking(self, started: int, probability: float, begin: int) -> None:
         if probability >= self._rise:
@@ -124,17 +126,25 @@ class Segmenter:
         elif probability < self._fall and self._silent is None:
             self._silent = begin
         if self._silent is None:
-            while self._frame - started > self._max_length:
-                started = self._cut(started)
-            self._give(self._frame)
+            self._speak_on(started)
             return
-        self._give(min(self._frame, self._silent + self._overlap))
+        self._give_tail(started, self._silent, self._frame)
         silence = self._frame - self._silent
         if silence >= self._min_silence:
             self._end(self._given, "silence")
         elif silence >= _samples(PAUSE_HINT_MS) and not self._hinted:
             self._hinted = True
             self._say(SpeechPaused(self._silent))
+
+    def _speak_on(self, started: int) -> None:
+        """Hand out everything so far, with cuts where that is too long."""
+        while self._frame - started > self._max_length:
+            started = self._cut(started)
+        self._give(self._frame)
+
+    def _give_tail(self, started: int, silent: int, heard: int) -> None:
+        """Hand out the overlap after the last speech, as far as the maximum length lets it."""
+        self._give(min(heard, silent + self._overlap, started + self._max_length))
 
     def _cut(self, started: int) -> int:
         """End the utterance at its quietest point and start the next one; return where that starts."""

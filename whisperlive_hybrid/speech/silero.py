@@ -135,13 +135,15 @@ def _open(path: Path) -> Any:
 
 def _with_context(due: FramesDue) -> NDArray[np.float32]:
     """float32 [n_frames, 576]: each frame with the 64 samples before it."""
+    if not due.n_frames:
+        return np.zeros((0, CONTEXT + FRAME), np.float32)
     heard = np.concatenate([due.state.context, due.samples])
     rows = np.lib.stride_tricks.sliding_window_view(heard, CONTEXT + FRAME)[::FRAME]
     return np.ascontiguousarray(rows[: due.n_frames])
 
 
 def _finite(scored: Scored) -> Scored:
-    """A sample that is not a number would stay in the state for ever: such frames are silence and the state is reset."""
+    """What is not a number would stay in the state for ever: such frames are silence and the state is reset."""
     good = np.isfinite(scored.probabilities)
     if good.all() and np.isfinite(scored.state.memory).all() and np.isfinite(scored.state.context).all():
         return scored
