@@ -1,0 +1,95 @@
+"""Which decoder a live stream gets: by the codec's name, or by its first bytes."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+from whisperlive_hybrid.audio.decoder import StreamDecoder
+from whisperlive_hybrid.audio.ogg import CAPTURE, OggOpusDecoder
+from whisperlive_hybrid.audio.opus_packets import OpusPacketDecoder
+from whisperlive_hybrid.audio.pcm import PcmDecoder
+from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
+from whisperlive_hybrid.audio.samples import EMPTY, Samples
+from whisperlive_hybrid.audio.webm import EBML_MAGIC, WebmOpusDecoder
+from whisperlive_hybrid.errors import BadInput, UndecodableAudio
+
+Codec: TypeAlias = Literal["opus", "ogg-opus", "webm-opus", "pcm_s16le", "pcm_f32le"]
+CODECS: tuple[Codec, ...] = get_args(Codec)
+MAX_CHANNELS = 8
+
+
+def make_decoder(codec: Codec | None, *, sample_rate: int = 16_000, channels: int = 1) -> StreamDecoder:
+    """A fresh decoder. `sample_rate` and `channels` describe PCM; Opus carries its own.
+
+    `codec` None recognizes Ogg and WebM by their first bytes. Raises BadInput: unknown_codec, bad_sample_rate,
+    bad_channels.
+    """
+    if codec is not None and codec not in CODECS:
+        raise BadInput(f"codec {codec!r} is not known", param="codec", accepted=CODECS, code="unknown_codec")
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise BadInput(
+            f"a sample rate of {sample_rate} Hz is not accepted",
+            param="sample_rate",
+            accepted=(f"{MIN_RATE} to {MAX_RATE}",),
+            code="bad_sample_rate",
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise BadInput(
+            f"{channels} channels are not accepted",
+            param="channels",
+            accepted=(f"1 to {MAX_CHANNELS}",),
+            code="bad_channels",
+        )
+    match codec:
+        case None:
+            return SniffingDecoder()
+        case "opus":
+            return OpusPacketDecoder()
+        case "ogg-opus":
+            return OggOpusDecoder()
+        case "webm-opus":
+            return WebmOpusDecoder()
+        case "pcm_s16le":
+            return PcmDecoder("s16le", sample_rate=sample_rate, channels=channels)
+        case "pcm_f32le":
+            return PcmDecoder("f32le", sample_rate=sample_rate, channels=channels)
+
+
+class SniffingDecoder:
+    """Waits for the first four bytes, then hands everything to the decoder they belong to."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._decoder: StreamDecoder | None = None
+
+    def feed(self, data: bytes) -> Samples:
+        """See StreamDecoder. Raises UndecodableAudio (codec_required) when the bytes are neither Ogg nor WebM."""
+        if self._decoder is None:
+            self._head += data
+            self._decoder = self._recognize(complete=False)
+            if self._decoder is None:
+                return EMPTY
+            data, self._head = self._head, b""
+        return self._decoder.feed(data)
+
+    def flush(self) -> Samples:
+        """See StreamDecoder; a stream without a byte is an empty one."""
+        if self._decoder is None and self._head:
+            self._recognize(complete=True)
+        return self._decoder.flush() if self._decoder else EMPTY
+
+    def _recognize(self, *, complete: bool) -> StreamDecoder | None:
+        head = self._head[:4]
+        if head == CAPTURE:
+            return OggOpusDecoder()
+        if head == EBML_MAGIC:
+            return WebmOpusDecoder()
+        if not complete and (CAPTURE.startswith(head) or EBML_MAGIC.startswith(head)):
+            return None
+        hint = " (a WAV file: send its samples as pcm_s16le)" if head == b"RIFF" else ""
+        raise UndecodableAudio(
+            f"the stream is neither Ogg nor WebM{hint}; name its codec",
+            param="codec",
+            accepted=CODECS,
+            code="codec_required",
+        )
