@@ -25,7 +25,7 @@ SHORT = (
     "port_whisperlive",
     "api_key",
     "cors_origins",
-    "language",
+    "default_language",
     "max_upload_mb",
     "max_live_sessions",
 )
@@ -51,8 +51,8 @@ def settings_page() -> str:
         "<!-- written by `make docs` from whisperlive_hybrid/config.py -->",
         "",
         "Each is an environment variable, a line of `.env`, and a flag of `whisperlive-hybrid serve`: `HTTP_PORT=9000`",
-        "is `--http-port 9000`. A flag wins over the environment, the environment over `.env`. An empty value counts as",
-        "unset. A wrong value stops the start with one line that names the setting, the value and what is allowed.",
+        "is `--http-port 9000`. A flag wins over the environment, the environment over `.env`. An empty value counts",
+        "as unset. A wrong value stops the start with one line that names the setting, the value and what is allowed.",
     ]
     for group, fields in by_group().items():
         lines += ["", f"## {group}", "", "| setting | default | allowed | meaning |", "|---|---|---|---|"]

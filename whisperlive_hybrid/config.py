@@ -90,12 +90,9 @@ class Settings(BaseSettings):
     )
 
     # --- decoding --------------------------------------------------------------------------------------------------
-    language: str = Field(
-        "auto",
-        # Not LANGUAGE: gettext's variable of that name is set on many desktops, to values like en_GB:en.
-        validation_alias=AliasChoices("DEFAULT_LANGUAGE"),
-        description="Default language: ISO 639-1 code, English name, or auto.",
-        json_schema_extra={"unit": "", "group": "Decoding"},
+    # Not LANGUAGE: gettext's variable of that name is set on many desktops, to values like en_GB:en.
+    default_language: str = _setting(
+        "auto", "Language when none is asked for: ISO 639-1 code, English name, or auto.", group="Decoding"
     )
     beam_size: int = _setting(5, "Beam of files and finals.", group="Decoding", ge=1, le=20)
     partial_beam_size: int = _setting(1, "Beam of live partials.", group="Decoding", ge=1, le=20)
@@ -173,6 +170,11 @@ class Settings(BaseSettings):
     shutdown_grace_s: float = _setting(
         20.0, "Time running work gets to finish when the server stops.", unit="s", group="Operation", ge=0
     )
+
+    @property
+    def language(self) -> str:
+        """Language when none is asked for."""
+        return self.default_language
 
     def speech_options(self) -> SpeechOptions:
         """The server's default rules for speech."""

@@ -54,7 +54,7 @@ def test_gettexts_variable_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().language == "auto"
     monkeypatch.setenv("DEFAULT_LANGUAGE", "de")
     assert load_settings().language == "de"
-    assert load_settings(language="fr").language == "fr"
+    assert load_settings(default_language="fr").language == "fr"
 
 
 @pytest.mark.parametrize("name", ["HUGGINGFACE_AUTH_TOKEN", "HF_TOKEN"])

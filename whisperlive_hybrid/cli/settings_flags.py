@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from whisperlive_hybrid.config import Settings, env_names, group_of, load_settings, unit_of
 
 _PREFIX = "setting_"
-_ALIASES = {"fasterwhisper_model": ("--model",), "app_host": ("--host",)}
+_ALIASES = {"fasterwhisper_model": ("--model",), "app_host": ("--host",), "default_language": ("--language",)}
 _SECRETS = ("api_key", "hf_token")
 
 
