@@ -20,10 +20,10 @@ TIMESTAMP_STEP = 0.02
 LANGUAGES = ("en", "es", "de", "fr")
 
 WORDS: dict[str, list[str]] = {
-    "en": "zero one two three four five six seven eight nine".split(),
-    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve".split(),
-    "de": "null eins zwei drei vier fünf sechs sieben acht neun".split(),
-    "fr": "zéro un deux trois quatre cinq six sept huit neuf".split(),
+    "en": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    "es": ["cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"],
+    "de": ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
+    "fr": ["zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"],
 }
 
 FULL_STOP = "."
