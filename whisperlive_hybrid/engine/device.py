@@ -1,0 +1,118 @@
+"""Where inference runs: which device, with which precision, how many threads, how large a batch."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import ctranslate2
+
+from whisperlive_hybrid.errors import Unavailable
+from whisperlive_hybrid.ops.devices import Gpu, gpus
+
+log = logging.getLogger(__name__)
+
+GIB = 1 << 30
+_FLOAT16_MEMORY = 8 * GIB
+"""From here on float16 weights of a large model and a batch fit beside each other."""
+_BATCH_CPU = 8
+_BATCH_GPU = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device of the one worker."""
+
+    kind: Literal["cpu", "cuda"]
+    index: int
+    name: str
+    compute_type: str
+    threads: int
+    """CPU threads of one inference."""
+    max_batch: int
+    memory_bytes: int | None
+    """Of the GPU; None on a CPU."""
+
+    def __str__(self) -> str:
+        place = self.name if self.kind == "cpu" else f"{self.name} (cuda:{self.index})"
+        return f"{place}, {self.compute_type}, {self.threads} threads, batches up to {self.max_batch}"
+
+
+def choose_device(
+    *,
+    kind: Literal["auto", "cpu", "cuda"],
+    index: int,
+    compute_type: str,
+    threads: int,
+    max_batch: int,
+    found: Sequence[Gpu],
+    usable_gpus: int,
+    cores: int,
+) -> Device:
+    """The device for these settings on this machine. `usable_gpus` is how many CTranslate2 can use.
+
+    Raises Unavailable where a GPU is demanded that is not there.
+    """
+    threads = threads or cores
+    if kind == "cuda" and index >= usable_gpus:
+        there = f"{usable_gpus} can be used" if usable_gpus else "no GPU can be used here"
+        raise Unavailable(f"DEVICE=cuda with DEVICE_INDEX={index}, but {there}", code="no_gpu")
+    if kind == "cpu" or index >= usable_gpus:
+        precision = "int8" if compute_type == "auto" else compute_type
+        return Device("cpu", 0, f"CPU with {cores} cores", precision, threads, max_batch or _BATCH_CPU, None)
+    gpu = next((g for g in found if g.index == index), None)
+    memory = gpu.memory_total_bytes if gpu else None
+    precision = compute_type
+    if compute_type == "auto":
+        precision = "float16" if memory is None or memory >= _FLOAT16_MEMORY else "int8_float16"
+    name = gpu.name if gpu else "CUDA GPU"
+    return Device("cuda", index, name, precision, threads, max_batch or _BATCH_GPU, memory)
+
+
+def find_device(
+    kind: Literal["auto", "cpu", "cuda"], index: int, compute_type: str, threads: int, max_batch: int
+) -> Device:
+    """Look at this machine, choose, and log the choice. Takes tens of milliseconds where there is a GPU."""
+    device = choose_device(
+        kind=kind,
+        index=index,
+        compute_type=compute_type,
+        threads=threads,
+        max_batch=max_batch,
+        found=[] if kind == "cpu" else gpus(),
+        usable_gpus=0 if kind == "cpu" else _usable_gpus(),
+        cores=usable_cores(),
+    )
+    allowed = ctranslate2.get_supported_compute_types(device.kind, device.index)
+    if device.compute_type not in allowed:
+        raise Unavailable(
+            f"COMPUTE_TYPE={device.compute_type} does not run on {device.name}: choose auto or one of "
+            f"{', '.join(sorted(allowed))}",
+            code="bad_compute_type",
+        )
+    log.info("inference on %s", device)
+    return device
+
+
+def _usable_gpus() -> int:
+    try:
+        return int(ctranslate2.get_cuda_device_count())
+    except RuntimeError as error:  # a driver that does not fit CTranslate2's CUDA
+        log.warning("CUDA cannot be used: %s", error)
+        return 0
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores this process may use: its CPU set, and a container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = cgroup.read_text().split()
+    except (OSError, ValueError):
+        return cores
+    if quota == "max":
+        return cores
+    return max(1, min(cores, round(int(quota) / int(period))))

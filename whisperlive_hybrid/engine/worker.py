@@ -1,0 +1,187 @@
+"""One thread owns the device: collect → run → hand out.
+
+Whoever submits and this thread share the scheduler under one lock, held for microseconds only. The thread sleeps on the
+lock's condition, never on a clock. Results are handed out by each job's `done`, in this thread.
+
+When a batch raises, the worker counts as dead: its model is read anew and its windows are run again, alone; a window
+that kills the worker twice gets WorkerLost. Other windows only wait a little longer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, replace
+
+from whisperlive_hybrid.engine.backend import Backend, LanguageProbabilities, Request
+from whisperlive_hybrid.engine.features import Features, content_frames
+from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.scheduler import Batch, BatchKey, Capacity, Scheduler
+from whisperlive_hybrid.engine.window import Window
+from whisperlive_hybrid.errors import HybridError, Superseded, WorkerLost
+
+log = logging.getLogger(__name__)
+
+Result = Hypothesis | LanguageProbabilities | HybridError
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A window with all the worker needs to run it."""
+
+    window: Window
+    key: BatchKey
+    backend: Backend
+    previous: tuple[int, ...]
+    features: Future[Features]
+    """Computed elsewhere while the window waits."""
+    done: Callable[[Result], None]
+    """Called once, in whatever thread finishes the job; must not block."""
+    submitted: float = 0.0
+
+
+class Worker:
+    """The thread of one device."""
+
+    def __init__(self, scheduler: Scheduler, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._scheduler = scheduler
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._jobs: dict[int, Job] = {}
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self.running_model: str | None = None
+        """Whose batch runs just now."""
+        self.deaths = 0
+        """Batches that raised."""
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """End after the batch that runs; what waits gets WorkerLost. Blocks until the thread has ended."""
+        with self._changed:
+            self._stopping = True
+            left = [self._jobs.pop(w.id) for w in self._scheduler.drop_all()]
+            self._changed.notify_all()
+        for job in left:
+            job.done(WorkerLost("the engine has stopped", code="stopped"))
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Raises Refused or Superseded; then `done` is not called."""
+        with self._changed:
+            if self._stopping:
+                raise WorkerLost("the engine has stopped", code="stopped")
+            job.submitted = self._clock()
+            replaced = self._scheduler.add(job.window, job.key, job.submitted)
+            self._jobs[job.window.id] = job
+            gone = [self._jobs.pop(w.id) for w in replaced]
+            self._changed.notify()
+        _supersede(gone)
+
+    def cancel(self, window_id: int) -> None:
+        """Drop a window; its `done` is not called any more, unless it is being called just now."""
+        with self._changed:
+            self._scheduler.cancel(window_id)
+            job = self._jobs.pop(window_id, None)
+        if job is not None:
+            job.features.cancel()
+
+    def cancel_owner(self, owner: str) -> None:
+        """Drop all windows of an owner; they end as Superseded."""
+        with self._changed:
+            gone = [self._jobs.pop(w.id, None) for w in self._scheduler.cancel_owner(owner)]
+        _supersede([job for job in gone if job is not None])
+
+    def capacity(self) -> Capacity:
+        """A snapshot of the queues."""
+        with self._changed:
+            return self._scheduler.capacity()
+
+    def _work(self) -> None:
+        while (collected := self._collect()) is not None:
+            batch, jobs = collected
+            try:
+                self._run(batch, jobs)
+            except Exception as error:
+                self._revive(batch, jobs, error)
+            self.running_model = None
+
+    def _collect(self) -> tuple[Batch, list[Job]] | None:
+        """Wait for the next batch; None when it is time to end."""
+        with self._changed:
+            while not self._stopping:
+                batch = self._scheduler.next_batch(self._clock())
+                if batch is not None:
+                    self.running_model = batch.key.model
+                    return batch, [self._jobs[w.id] for w in batch.windows]
+                self._changed.wait()
+            return None
+
+    def _run(self, batch: Batch, jobs: list[Job]) -> None:
+        runnable = [(job, request) for job in jobs if (request := self._request(job)) is not None]
+        results: dict[int, Result] = {}
+        if runnable:
+            backend = runnable[0][0].backend
+            requests = [request for _, request in runnable]
+            run: Callable[[list[Request]], Sequence[Hypothesis | LanguageProbabilities]] = (
+                backend.detect_languages if batch.key.kind == "detect" else backend.run
+            )
+            for (job, _), result in zip(runnable, run(requests), strict=True):
+                if isinstance(result, Hypothesis):
+                    timing = replace(result.timing, queued_s=batch.started - job.submitted)
+                    result = replace(result, timing=timing)
+                results[job.window.id] = result
+        with self._changed:
+            wanted = self._scheduler.complete(batch, self._clock())
+            finished = [self._jobs.pop(w.id, None) for w in wanted]
+        for finished_job in finished:
+            if finished_job is not None:
+                finished_job.done(results.get(finished_job.window.id) or _unreadable())
+
+    def _request(self, job: Job) -> Request | None:
+        """The job made ready; None when its features failed or it was dropped while they were computed."""
+        try:
+            features = job.features.result()
+        except CancelledError:
+            return None
+        except Exception:
+            log.exception("features of a window failed")
+            return None
+        content = min(content_frames(len(job.window.samples)), features.shape[1])
+        return Request(job.window, features, content, job.previous)
+
+    def _revive(self, batch: Batch, jobs: list[Job], error: Exception) -> None:
+        """The batch killed the worker: read the model anew, run the windows once more."""
+        self.deaths += 1
+        log.error("a batch of %d windows failed; reloading %s", len(jobs), batch.key.model, exc_info=error)
+        try:
+            jobs[0].backend.reload()
+        except Exception:
+            log.exception("model %s cannot be loaded again", batch.key.model)
+        with self._changed:
+            if "out of memory" in str(error).lower():
+                self._scheduler.shrink()
+            failed = self._scheduler.fail(batch, self._clock())
+            lost = [self._jobs.pop(w.id, None) for w in failed.lost]
+            if self._stopping:
+                lost += [self._jobs.pop(w.id, None) for w in self._scheduler.drop_all()]
+        for job in lost:
+            if job is not None:
+                job.done(WorkerLost("the worker died twice while it ran this window"))
+
+
+def _supersede(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.features.cancel()
+        job.done(Superseded("a newer window of the same owner replaced this one, or its owner cancelled it"))
+
+
+def _unreadable() -> HybridError:
+    return HybridError("the window could not be prepared for the model")

@@ -1,0 +1,80 @@
+"""The GPUs of this machine, as NVIDIA's driver reports them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import pynvml
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU at one moment. What the driver does not tell is None."""
+
+    index: int
+    name: str
+    uuid: str
+    memory_total_bytes: int
+    memory_free_bytes: int
+    utilization: float | None
+    """0 to 1, over the driver's last sample period."""
+    temperature_c: float | None
+    driver: str
+
+
+def gpus() -> list[Gpu]:
+    """Every GPU; an empty list where there is no driver."""
+    with _driver() as version:
+        if version is None:
+            return []
+        found = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                found.append(_read(index, version))
+            except pynvml.NVMLError as error:
+                log.warning("GPU %d cannot be read: %s", index, error)
+        return found
+
+
+@contextmanager
+def _driver() -> Iterator[str | None]:
+    """The driver's version while its library is open; None without a driver."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield None
+        return
+    try:
+        yield _text(pynvml.nvmlSystemGetDriverVersion())
+    finally:
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def _read(index: int, driver: str) -> Gpu:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    utilization = temperature = None
+    with suppress(pynvml.NVMLError):  # not told inside some virtual machines
+        utilization = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+    with suppress(pynvml.NVMLError):
+        temperature = float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))
+    return Gpu(
+        index=index,
+        name=_text(pynvml.nvmlDeviceGetName(handle)),
+        uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
+        memory_total_bytes=int(memory.total),
+        memory_free_bytes=int(memory.free),
+        utilization=utilization,
+        temperature_c=temperature,
+        driver=driver,
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
