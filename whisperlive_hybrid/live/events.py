@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from whisperlive_hybrid.engine.hypothesis import Word
+from whisperlive_hybrid.errors import HybridError
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,18 @@ class Failed:
     retry_after_s: float | None = None
     param: str | None = None
     accepted: tuple[str, ...] = ()
+
+
+def failed_by(error: HybridError, *, fatal: bool) -> Failed:
+    """What a client is told of an error."""
+    return Failed(
+        error.code,
+        error.message,
+        fatal=fatal,
+        retry_after_s=getattr(error, "retry_after_s", None),
+        param=getattr(error, "param", None),
+        accepted=tuple(getattr(error, "accepted", ()) or getattr(error, "ways_out", ())),
+    )
 
 
 @dataclass(frozen=True, slots=True)

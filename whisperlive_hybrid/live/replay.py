@@ -3,8 +3,8 @@
 Two lists. `waiting` holds events that nobody has taken yet; as long as an event waits, a newer one may make it
 superfluous (a slow client gets the newest tentative text and every final, not every step between). An event gets its
 number when it is taken, so numbers have no gaps. Taken events stay in a ring; a client that resumes after event n is
-given again all that came after it. What is said to a connection and not to the session (`resumed`, a takeover) repeats the
-number of the event before it.
+given again all that came after it. What is said to a connection and not to the session (`resumed`, a takeover) repeats
+the number of the event before it.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ An utterance is *running* from SpeechStarted to SpeechEnded, and has a segment n
 
 *Running*: at most every `partial_interval_s`, and only when new audio came, a PARTIAL window is asked for; one is under
 way at a time, so that a slow engine slows partials down instead of piling them up. Its words go through the commit
-policy; committed words are appended, never taken back. *Ending*: one FINAL window hears the whole utterance, and as long
-as the model stops early, another one the rest. Finals are told in the order of their segments. *Told*: its audio is let
-go; nothing more is ever said about the segment.
+policy; committed words are appended, never taken back. *Ending*: one FINAL window hears the whole utterance, and as
+long as the model stops early, another one the rest. Finals are told in the order of their segments. *Told*: its audio
+is let go; nothing more is ever said about the segment.
 
 Who may cause what:
 * A final overwrites the partials of its segment, once. A final without words is told only if partials were shown.
@@ -31,19 +31,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final as Constant
-from typing import TypeAlias
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
 from whisperlive_hybrid.errors import HybridError, Refused
+from whisperlive_hybrid.live.actions import Action, Cancel, Close, Run, Send
 from whisperlive_hybrid.live.commands import LiveOptions
-from whisperlive_hybrid.live.events import Done, Event, Failed, Final, Partial, SpeechState
+from whisperlive_hybrid.live.events import Done, Failed, Final, Partial, SpeechState
 from whisperlive_hybrid.live.policy import CommitPolicy, LocalAgreement
 from whisperlive_hybrid.live.rules import LiveRules
-from whisperlive_hybrid.live.transcript import joined, split_words, tokens_of
+from whisperlive_hybrid.live.transcript import UtteranceTranscript, joined, split_words, tokens_of
 from whisperlive_hybrid.live.utterance import AudioBuffer, EndingUtterance, Heard, RunningUtterance, heard_in
 from whisperlive_hybrid.speech.speech import SpeechAudio, SpeechEnded, SpeechEvent, SpeechPaused, SpeechStarted
 
@@ -51,37 +50,6 @@ MIN_REST_S: Constant = 0.1
 """What a model leaves unheard at the end of an utterance is asked for again, unless it is shorter than this."""
 WORD_TIMES_BEFORE_TRIM_S: Constant = 3.0
 """Partial windows ask for word times this much before they are long enough to be trimmed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Tell the client."""
-
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Have the engine transcribe the window."""
-
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """The window is not wanted any more."""
-
-    window_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Everything is told."""
-
-    reason: str
-
-
-Action: TypeAlias = Send | Run | Cancel | Close
 
 
 class Session:

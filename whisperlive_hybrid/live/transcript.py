@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 
-# Scripts written without spaces are compared character by character.
-_WORD = re.compile(
-    r"\s*(?:[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+)"
-)
+# Thai, Lao, Burmese, Khmer, Japanese and Chinese are written without spaces: compared character by character.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_WORD = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
 
 ALIGN_WORDS = 40
 """Committed words compared with a new hypothesis at most; bounds the cost of a partial in a long utterance."""
@@ -35,7 +34,7 @@ class Token:
 
 
 def key_of(text: str) -> str:
-    """The word without case, punctuation and accents on neither: two spellings of one word have one key."""
+    """The word without case and punctuation: two spellings of one word have one key."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c for c in folded if c.isalnum() or unicodedata.category(c).startswith("M"))
 

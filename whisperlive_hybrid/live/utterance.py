@@ -14,7 +14,7 @@ from whisperlive_hybrid.live.transcript import UtteranceTranscript
 
 
 class AudioBuffer:
-    """Samples of an utterance from position `start` on. What was handed out stays valid: nothing is ever overwritten."""
+    """Samples of an utterance from position `start` on. Nothing is overwritten: what was handed out stays valid."""
 
     def __init__(self, start: int) -> None:
         self.start = start

@@ -1,0 +1,267 @@
+"""What every live front door shares: a connection, a dialect, and the one loop that runs them.
+
+A `Connection` moves messages and knows nothing of their meaning. A `Dialect` is pure: it turns a client's messages into
+commands and events into messages, one per connection. `serve_connection` is the only place that awaits both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from whisperlive_hybrid.errors import BadInput, HybridError, Unavailable
+from whisperlive_hybrid.live.commands import Command, LiveOptions, Ping, Resume, Start
+from whisperlive_hybrid.live.events import Pong, failed_by
+from whisperlive_hybrid.live.link import Closing, Link
+from whisperlive_hybrid.live.replay import Numbered
+from whisperlive_hybrid.live.runner import LiveService
+
+log = logging.getLogger(__name__)
+
+Message: TypeAlias = str | bytes
+
+MAX_MESSAGE_BYTES: Final = 2**20
+PING_EVERY_S: Final = 10.0
+PONG_WITHIN_S: Final = 10.0
+"""A half-open connection is found within both together."""
+OPEN_WITHIN_S: Final = 60.0
+"""From the handshake to the first message."""
+
+
+START_GRACE_S: Final = 0.25
+"""A session that the query string asks for starts after this, or with the first message."""
+
+
+class ConnectionLost(Exception):
+    """The connection is gone. `clean`: the peer closed it on purpose (1000)."""
+
+    def __init__(self, *, clean: bool) -> None:
+        super().__init__("closed" if clean else "broken")
+        self.clean = clean
+
+
+class BadStart(BadInput):
+    """The session cannot be opened as asked; ends the connection."""
+
+    code = "bad_start"
+
+
+class Connection(Protocol):
+    """Two-way messages. One task receives, one sends."""
+
+    async def receive(self) -> Message:
+        """The next message. Raises ConnectionLost."""
+        ...
+
+    async def send(self, message: Message) -> None:
+        """Send, waiting while the peer reads too slowly. Raises ConnectionLost."""
+        ...
+
+    async def ping(self, timeout_s: float) -> bool:
+        """Whether the peer answers a ping in time. Raises ConnectionLost."""
+        ...
+
+    async def close(self, code: int, reason: str) -> bool:
+        """Close; whether the peer agreed."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a front door says no: messages, then a close code. `linger_ms`: wait so long between them."""
+
+    messages: Sequence[Message]
+    close_code: int
+    reason: str = ""
+    linger_ms: int = 0
+
+
+class Dialect(Protocol):
+    """One front door's wire, for one connection. Pure."""
+
+    def opening(self) -> list[Command]:
+        """Commands that follow from the request itself (its query string). Raises BadStart."""
+        ...
+
+    def receive(self, message: Message) -> list[Command]:
+        """Commands in a client's message. Raises BadInput for one without sense, BadStart where it ends all."""
+        ...
+
+    def default_start(self) -> LiveOptions:
+        """Options of a session whose client sends audio without a start."""
+        ...
+
+    def send(self, event: Numbered) -> list[Message]:
+        """What the client is sent for an event."""
+        ...
+
+    def refuse(self, error: HybridError) -> Refusal:
+        """How the client is told that there will be no session."""
+        ...
+
+
+async def serve_connection(connection: Connection, dialect: Dialect, live: LiveService) -> None:
+    """Serve one client until it is gone or told everything. Never raises but on cancellation."""
+    link: Link | None = None
+    try:
+        link = await _open(connection, dialect, live)
+        if link is not None:
+            await _run(connection, dialect, link)
+    except ConnectionLost as lost:
+        if link is not None:
+            link.let_go(clean=lost.clean)
+    except HybridError as error:
+        await refuse(connection, dialect.refuse(error))
+    except Exception:
+        incident = secrets.token_hex(4)
+        log.exception("live connection failed (incident %s)", incident)
+        fault = Unavailable(f"Our fault; incident {incident}.", code="internal_error")
+        await refuse(connection, dialect.refuse(fault))
+    finally:
+        if link is not None:
+            link.let_go(clean=False)  # nothing happens if it was let go before
+
+
+async def refuse(connection: Connection, refusal: Refusal) -> None:
+    """Say no: the messages, then the close."""
+    with suppress(ConnectionLost):
+        for message in refusal.messages:
+            await connection.send(message)
+        if refusal.linger_ms:
+            await asyncio.sleep(refusal.linger_ms / 1000)
+        await connection.close(refusal.close_code, refusal.reason)
+
+
+async def _open(connection: Connection, dialect: Dialect, live: LiveService) -> Link | None:
+    """Read until there is a session. None when the client was gone before.
+
+    Where the request itself starts one, a client still has a moment to say that it resumes another.
+    """
+    opening = dialect.opening()
+    patience = START_GRACE_S if opening else OPEN_WITHIN_S
+    while True:
+        try:
+            async with asyncio.timeout(patience):
+                message = await connection.receive()
+        except TimeoutError:
+            if opening:
+                return await _obey(opening, connection, dialect, live)
+            raise BadStart(f"Nothing was received for {OPEN_WITHIN_S:g} s.", code="idle") from None
+        try:
+            commands = dialect.receive(message)
+        except BadStart:
+            raise
+        except BadInput as error:
+            await _say(connection, dialect, Numbered(0, failed_by(error, fatal=False)))
+            continue
+        if not any(isinstance(c, Start | Resume) for c in commands):
+            commands = [*opening, *commands]
+        link = await _obey(commands, connection, dialect, live)
+        if link is not None:
+            return link
+
+
+async def _obey(
+    commands: Sequence[Command], connection: Connection, dialect: Dialect, live: LiveService
+) -> Link | None:
+    """Carry out a connection's first commands; returns the session's link if they led to one."""
+    link: Link | None = None
+    for command in commands:
+        match command:
+            case Ping(id) if link is None:
+                await _say(connection, dialect, Numbered(0, Pong(id)))
+            case Start(options) if link is None:
+                link = await live.open(options)
+            case Resume(session, token, last_event) if link is None:
+                link = await live.resume(session, token, last_event)
+            case _:
+                if link is None:
+                    link = await live.open(dialect.default_start())
+                await link.take(command)
+    return link
+
+
+async def _say(connection: Connection, dialect: Dialect, event: Numbered) -> None:
+    for message in dialect.send(event):
+        await connection.send(message)
+
+
+async def _run(connection: Connection, dialect: Dialect, link: Link) -> None:
+    """Read, write and ping until one of them ends."""
+    watch = _Watch()
+    reader = asyncio.create_task(_read(connection, dialect, link, watch), name="live read")
+    writer = asyncio.create_task(_write(connection, dialect, link), name="live write")
+    pinger = asyncio.create_task(_ping(connection, watch), name="live ping")
+    tasks = (reader, writer, pinger)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        closing = writer.result() if writer.done() and not writer.cancelled() and not writer.exception() else None
+        errors = [t.exception() for t in tasks if t.done() and not t.cancelled()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if closing is not None:
+        agreed = await connection.close(closing.code, closing.reason)
+        link.let_go(clean=agreed and closing.code not in RESUMABLE)
+        return
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+RESUMABLE: Final = frozenset({1012, 1013, 4410})
+"""Codes after which the session may go on with another connection."""
+
+
+class _Watch:
+    """When the reader began to wait for the message it waits for; None while it does not read (its session is full)."""
+
+    def __init__(self) -> None:
+        self.reading_since: float | None = None
+
+
+async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Watch) -> None:
+    now: Callable[[], float] = asyncio.get_running_loop().time
+    while True:
+        watch.reading_since = now()
+        message = await connection.receive()
+        watch.reading_since = None
+        try:
+            commands = dialect.receive(message)
+        except BadInput as error:
+            link.reject(error)
+            continue
+        for command in commands:
+            await link.take(command)
+
+
+async def _write(connection: Connection, dialect: Dialect, link: Link) -> Closing:
+    while True:
+        event = await link.next()
+        if isinstance(event, Closing):
+            return event
+        await _say(connection, dialect, event)
+
+
+async def _ping(connection: Connection, watch: _Watch) -> None:
+    """Find a half-open connection. Pongs are seen only while messages are read, so it looks only then."""
+    now: Callable[[], float] = asyncio.get_running_loop().time
+    while True:
+        since = watch.reading_since
+        if since is None or now() < since + PING_EVERY_S:
+            await asyncio.sleep(PING_EVERY_S if since is None else since + PING_EVERY_S - now())
+        elif not await connection.ping(PONG_WITHIN_S) and watch.reading_since == since:
+            connection.abort()
+            raise ConnectionLost(clean=False)
+        else:
+            await asyncio.sleep(PING_EVERY_S)

@@ -1,0 +1,118 @@
+"""`/ws/stream` on the HTTP port, so that a page or a proxy needs one port only. The same dialect, the same loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.live.runner import LiveService
+from whisperlive_hybrid.transports.connection import (
+    MAX_MESSAGE_BYTES,
+    ConnectionLost,
+    Message,
+    refuse,
+    serve_connection,
+)
+from whisperlive_hybrid.transports.websocket.listener import Admit, ChooseSubprotocol
+from whisperlive_hybrid.transports.websocket.native import NativeDialect
+
+CLOSE_WITHIN_S: Final = 5.0
+
+
+class HttpSocketConnection:
+    """A WebSocket of aiohttp. Control frames are answered here: aiohttp's own heartbeat would take a client for dead
+    while the session is full and nothing is read."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self._socket = socket
+        self._request = request
+        self._pong = asyncio.Event()
+
+    async def receive(self) -> Message:
+        """See Connection."""
+        while True:
+            message = await self._socket.receive()
+            match message.type:
+                case WSMsgType.TEXT | WSMsgType.BINARY:
+                    data: str | bytes = message.data
+                    return data
+                case WSMsgType.PING:
+                    await self._socket.pong(message.data)
+                case WSMsgType.PONG:
+                    self._pong.set()
+                case _:
+                    raise ConnectionLost(clean=self._socket.close_code == WSCloseCode.OK)
+
+    async def send(self, message: Message) -> None:
+        """See Connection."""
+        try:
+            if isinstance(message, str):
+                await self._socket.send_str(message)
+            else:
+                await self._socket.send_bytes(message)
+        except (ConnectionError, RuntimeError):
+            raise ConnectionLost(clean=False) from None
+
+    async def ping(self, timeout_s: float) -> bool:
+        """See Connection."""
+        self._pong.clear()
+        try:
+            await self._socket.ping()
+            await asyncio.wait_for(self._pong.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        except (ConnectionError, RuntimeError):
+            raise ConnectionLost(clean=False) from None
+        return True
+
+    async def close(self, code: int, reason: str) -> bool:
+        """See Connection."""
+        try:
+            await asyncio.wait_for(self._socket.close(code=code, message=reason.encode()[:123]), CLOSE_WITHIN_S)
+        except (TimeoutError, ConnectionError, RuntimeError):
+            self.abort()
+            return False
+        return self._socket.close_code == code
+
+    def abort(self) -> None:
+        """See Connection."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+
+def live_socket(
+    live: LiveService,
+    *,
+    defaults: LiveOptions,
+    admit: Admit | None = None,
+    choose_subprotocol: ChooseSubprotocol | None = None,
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The aiohttp handler of GET /ws/stream."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        chosen = choose_subprotocol(request.headers) if choose_subprotocol is not None else None
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE_BYTES,
+            autoping=False,
+            compress=False,
+            timeout=CLOSE_WITHIN_S,
+            protocols=() if chosen is None else (chosen,),
+        )
+        await socket.prepare(request)
+        connection = HttpSocketConnection(socket, request)
+        dialect = NativeDialect(dict(request.query), defaults)
+        try:
+            if admit is not None:
+                admit(request.headers, request.query, request.headers.get("Origin"))
+        except HybridError as error:
+            await refuse(connection, dialect.refuse(error))
+        else:
+            await serve_connection(connection, dialect, live)
+        return socket
+
+    return handle

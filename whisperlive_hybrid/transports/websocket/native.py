@@ -1,0 +1,191 @@
+"""The server's own live wire, `/ws/stream`, protocol 1 (docs/protocols/stream.md). Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from whisperlive_hybrid.engine.hypothesis import Word
+from whisperlive_hybrid.errors import (
+    BadInput,
+    HybridError,
+    ModelUnavailable,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unauthorized,
+    UndecodableAudio,
+)
+from whisperlive_hybrid.live import events
+from whisperlive_hybrid.live.commands import Audio, Command, Flush, LiveOptions, Ping, Resume, Start, Stop
+from whisperlive_hybrid.live.events import Event, failed_by
+from whisperlive_hybrid.live.replay import Numbered
+from whisperlive_hybrid.transports.connection import BadStart, Message, Refusal
+from whisperlive_hybrid.transports.start_options import OPTION_NAMES, options_from_json, options_from_query
+
+TYPES: Final[dict[type[Event], str]] = {
+    events.Ready: "ready",
+    events.Ack: "ack",
+    events.SpeechState: "speech",
+    events.Partial: "partial",
+    events.Final: "final",
+    events.SpeakerNamed: "speaker",
+    events.Status: "status",
+    events.Heartbeat: "heartbeat",
+    events.Resumed: "resumed",
+    events.GoAway: "go_away",
+    events.Pong: "pong",
+    events.Failed: "error",
+    events.Done: "done",
+}
+_OMITTED: Final = frozenset({"words", "also", "param", "accepted", "retry_after_s"})
+"""Fields that are left out when there is nothing to say (a list of words that was asked for stays, though empty)."""
+COMMANDS: Final = ("start", "flush", "stop", "resume", "ping")
+
+
+class NativeDialect:
+    """One connection's wire. `query`: of its URL; `defaults`: options of a client that says nothing."""
+
+    def __init__(self, query: Mapping[str, str], defaults: LiveOptions) -> None:
+        self._query = query
+        self._options = defaults
+
+    def opening(self) -> list[Command]:
+        """See Dialect: options in the query string start a session."""
+        if not any(name in self._query for name in OPTION_NAMES):
+            return []
+        try:
+            self._options = options_from_query(self._query, self._options)
+        except BadInput as error:
+            raise _bad_start(error) from None
+        return [Start(self._options)]
+
+    def default_start(self) -> LiveOptions:
+        """See Dialect."""
+        return self._options
+
+    def receive(self, message: Message) -> list[Command]:
+        """See Dialect. Codes of BadInput: bad_json, unknown_type, bad_option."""
+        if isinstance(message, bytes):
+            return [Audio(message)]
+        values = _json_object(message)
+        match values.get("type"):
+            case "start":
+                try:
+                    return [Start(options_from_json(values, self._options))]
+                except BadInput as error:
+                    raise _bad_start(error) from None
+            case "flush":
+                return [Flush()]
+            case "stop":
+                return [Stop()]
+            case "resume":
+                return [_resume(values)]
+            case "ping":
+                id = values.get("id")
+                if id is not None and (isinstance(id, bool) or not isinstance(id, str | int)):
+                    raise BadInput("id must be text or a whole number", param="id", code="bad_option")
+                return [Ping(id)]
+            case str(name):
+                raise BadInput(f"type {name[:60]!r} is not known", param="type", accepted=COMMANDS, code="unknown_type")
+            case _:
+                raise BadInput("a message needs a type", param="type", accepted=COMMANDS, code="unknown_type")
+
+    def send(self, event: Numbered) -> list[Message]:
+        """See Dialect: one JSON text per event."""
+        return [encode(event)]
+
+    def refuse(self, error: HybridError) -> Refusal:
+        """See Dialect: a fatal `error`, then the close code that fits."""
+        return Refusal([encode(Numbered(0, failed_by(error, fatal=True)))], close_code(error), error.code)
+
+
+def close_code(error: HybridError) -> int:
+    """The WebSocket close code for an error that ends a connection."""
+    match error:
+        case Unauthorized(code="origin_refused" | "host_refused"):
+            return 1008
+        case Unauthorized():
+            return 4401
+        case Refused(code="shutting_down" | "draining"):
+            return 1012
+        case Refused():
+            return 1013
+        case NotFound(kind="session" | "event"):
+            return 4404
+        case NotFound(kind="path"):
+            return 1008
+        case TooLarge():
+            return 1009
+        case UndecodableAudio():
+            return 1003
+        case BadInput(code="unknown_codec"):
+            return 1003
+        case BadInput(code="idle"):
+            return 4408
+        case BadInput() | NotFound() | ModelUnavailable():
+            return 4400
+        case HybridError(code="already_started"):
+            return 4400
+        case _:
+            return 1011
+
+
+def encode(numbered: Numbered) -> str:
+    """An event as it goes over the wire."""
+    event = numbered.event
+    message: dict[str, Any] = {"type": TYPES[type(event)], "event": numbered.number}
+    for field in dataclasses.fields(event):
+        value = _wire(getattr(event, field.name))
+        if field.name in _OMITTED and (value is None or value == []) and not (field.name == "words" and value == []):
+            continue
+        message[field.name] = value
+    return msgspec.json.encode(message).decode()
+
+
+def _wire(value: Any) -> Any:
+    match value:
+        case bool() | int() | str() | None:
+            return value
+        case float():
+            return round(value, 3)
+        case Word(text, start, end, probability):
+            return {
+                "word": text,
+                "start": round(start, 3),
+                "end": round(end, 3),
+                "probability": round(probability, 3),
+            }
+        case tuple() | list():
+            return [_wire(v) for v in value]
+        case dict():
+            return {k: _wire(v) for k, v in value.items()}
+        case _:
+            raise TypeError(f"no wire form for {type(value).__name__}")
+
+
+def _json_object(message: str) -> dict[str, Any]:
+    try:
+        values = msgspec.json.decode(message)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise BadInput(f"the message is not JSON: {error}", code="bad_json") from None
+    if not isinstance(values, dict):
+        raise BadInput("a message must be a JSON object", code="bad_json")
+    return values
+
+
+def _resume(values: Mapping[str, Any]) -> Resume:
+    session, token, last_event = (values.get(name) for name in ("session", "token", "last_event"))
+    if not isinstance(session, str) or not isinstance(token, str):
+        raise BadStart("resume needs session and token, as ready told them", param="session", code="bad_resume")
+    if not isinstance(last_event, int) or isinstance(last_event, bool) or last_event < 0:
+        message = "resume needs last_event, the number of the last event that was received"
+        raise BadStart(message, param="last_event", code="bad_resume")
+    return Resume(session, token, last_event)
+
+
+def _bad_start(error: BadInput) -> BadStart:
+    return BadStart(error.message, param=error.param, accepted=error.accepted, code=error.code)
