@@ -23,6 +23,7 @@ class Resampler:
         self._rate = rate
         self._block = rate * _BLOCK_MS // 1000
         self._waiting: Samples = EMPTY
+        self._started = False
         self._swr = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
 
     def feed(self, samples: Samples) -> Samples:
@@ -41,11 +42,18 @@ class Resampler:
         """What is held back: float32 [m]. The resampler is used up."""
         if self._rate == SAMPLE_RATE:
             return EMPTY
-        blocks = self._push(self._waiting) if len(self._waiting) else []
+        tail = self._waiting
+        wanted: int | None = None
+        if not self._started:
+            # swresample gives nothing at all for input shorter than its filter, so it gets silence behind it.
+            wanted = -(-len(tail) * SAMPLE_RATE // self._rate)
+            tail = np.pad(tail, (0, self._block - len(tail)))
+        blocks = self._push(tail) if len(tail) else []
         blocks += self._arrays(self._swr.resample(None))
-        return np.concatenate(blocks) if blocks else EMPTY
+        return np.concatenate(blocks)[:wanted] if blocks else EMPTY
 
     def _push(self, samples: Samples) -> list[Samples]:
+        self._started = True
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="flt", layout="mono")
         frame.sample_rate = self._rate
         return self._arrays(self._swr.resample(frame))
