@@ -109,7 +109,8 @@ class ClipBank:
     def clip(self, index: int) -> Samples:
         """Samples of one clip, peak 1."""
         clip: Samples = self._data[self._offsets[index] : self._offsets[index + 1]].astype(np.float32)
-        return clip / np.float32(32768)
+        clip /= 32768
+        return clip
 
 
 def _stretch(samples: Samples, speed: float) -> Samples:

@@ -77,8 +77,14 @@ def _singles() -> list[Plan]:
 
 PLANS = [
     *_singles(),
-    Plan("conversation-20s", "en", "en-us", (3, 2, 4, 3, 3), whole=False),
-    Plan("conversation-60s", "en", "flite:slt", (3, 4, 2, 5, 3, 2, 4, 2, 3, 4, 3, 5, 2, 4, 3, 4), whole=False),
+    Plan("conversation-20s", "en", "en-us", (3, 2, 4, 3, 3, 4), whole=False),
+    Plan(
+        "conversation-60s",
+        "en",
+        "flite:slt",
+        (3, 4, 2, 5, 3, 2, 4, 2, 3, 4, 3, 5, 2, 4, 3, 4, 5, 3, 4, 2, 5),
+        whole=False,
+    ),
 ]
 SAMPLE_PLAN = Plan("sample", "en", "flite:rms", (3, 4, 2), pause=(1.0, 1.4))
 
