@@ -7,6 +7,7 @@ The environment, `.env`, the command line's flags, `.env.example` and the table 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from whisperlive_hybrid.errors import HybridError
-from whisperlive_hybrid.speech.speech import SpeechOptions
+from whisperlive_hybrid.speech.speech import FILE_SPEECH, SpeechOptions
 
 _SPEECH = SpeechOptions()
 
@@ -186,6 +187,10 @@ class Settings(BaseSettings):
             overlap_ms=self.vad_overlap_ms,
             max_utterance_s=self.max_utterance_s,
         )
+
+    def file_speech_options(self) -> SpeechOptions:
+        """The server's default rules for speech in files: what is speech is as live, where it is split is not."""
+        return replace(FILE_SPEECH, threshold=self.vad_threshold, min_speech_ms=self.vad_min_speech_ms)
 
     def upload_dir(self) -> Path:
         """Where uploads lie while they are worked on."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.engine.window import DecodeOptions
-from whisperlive_hybrid.speech.speech import SpeechOptions
+from whisperlive_hybrid.speech.speech import FILE_SPEECH, SpeechOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class FileOptions:
     model: str | None = None
     """A name the engine can resolve; None is the default model."""
     decode: DecodeOptions = field(default_factory=DecodeOptions)
-    speech: SpeechOptions = field(default_factory=SpeechOptions)
+    speech: SpeechOptions = FILE_SPEECH
     condition_on_previous_text: bool = False
     """Decode windows one after another, each prompted with the text before it. Slower: windows cannot be batched."""
 

@@ -7,7 +7,7 @@ A live session ends an utterance where a speaker is done; a file's utterances ar
 from __future__ import annotations
 
 import bisect
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
 async def utterances(
     blocks: AsyncIterable[Samples], vad: VadBatcher, options: SpeechOptions
-) -> AsyncIterator[Utterance]:
+) -> AsyncGenerator[Utterance]:
     """The utterances of a file, in order; no two share a sample (a forced cut repeats nothing here).
 
     Takes the next block only when the last one's utterances are taken.
@@ -150,7 +150,7 @@ class PackedWindow:
         return (piece.start + min(max(position, piece.begin), piece.end) - piece.begin) / SAMPLE_RATE
 
 
-async def pack(speech: AsyncIterable[Utterance], max_s: float) -> AsyncIterator[PackedWindow]:
+async def pack(speech: AsyncIterable[Utterance], max_s: float) -> AsyncGenerator[PackedWindow]:
     """Windows of at most `max_s` seconds, each with as many whole utterances as fit.
 
     An utterance longer than that gives several windows; give the segmenter a maximum length to have it cut in quiet.

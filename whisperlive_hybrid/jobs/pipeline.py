@@ -1,0 +1,283 @@
+"""A file's way from a path to a transcript.
+
+    decode (child process) → utterances → packed windows → engine, several in flight → segments on the file's clock
+
+Each stage takes from the one before it only what it can pass on, so memory is bounded however long the file is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from whisperlive_hybrid.audio.files import DecodeLimits, FileInfo, decode_file
+from whisperlive_hybrid.audio.samples import Samples, seconds
+from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment
+from whisperlive_hybrid.engine.window import Lane, Window
+from whisperlive_hybrid.errors import Refused
+from whisperlive_hybrid.jobs.stitching import to_file_clock
+from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
+from whisperlive_hybrid.speech.offline import PackedWindow, pack, utterances
+from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+
+if TYPE_CHECKING:
+    from whisperlive_hybrid.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+OnSegments: TypeAlias = Callable[[Sequence[Segment]], None]
+Heard: TypeAlias = list[tuple[PackedWindow, Hypothesis]]
+
+MIN_REST_S: Final = 0.5
+"""A shorter rest of a window is padding of its last utterance, not worth another inference."""
+MAX_ROUNDS: Final = 12
+"""Inferences of one window at most, however little of it each of them consumes."""
+MIN_STEP_S: Final = 0.2
+"""A window of which less is consumed is given up."""
+LANGUAGE_WINDOWS: Final = 3
+"""Windows without text after which the language is what the surest of them said."""
+PROMPT_RESET_TEMPERATURE: Final = 0.5
+"""Text decoded hotter than this is too unsure to prompt with (faster-whisper's default)."""
+MAX_PROMPT_CHARS: Final = 2000
+"""More than a model's prompt holds in any language (223 tokens)."""
+WANTED_WITHIN_S: Final = 60.0
+"""Files are served in the order their windows come: all have the same time to wait."""
+
+_numbers = itertools.count(1)
+
+
+class Pipeline:
+    """Transcribes files, at most `max_jobs` at once and `max_queued` more waiting, first come first served.
+
+    `window_s`: seconds of speech packed into one inference. `in_flight`: windows of one file that the engine is given
+    at once; twice its largest batch keeps it busy while results are taken.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        vad: VadBatcher,
+        *,
+        limits: DecodeLimits | None = None,
+        window_s: float = 30.0,
+        max_jobs: int = 4,
+        max_queued: int = 64,
+        in_flight: int = 16,
+    ) -> None:
+        self.engine = engine
+        self.vad = vad
+        self.limits = limits or DecodeLimits()
+        self.window_s = window_s
+        self.in_flight = in_flight
+        self._max_queued = max_queued
+        self._turns = asyncio.Semaphore(max_jobs)
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """Files that wait for their turn."""
+        return self._waiting
+
+    async def transcribe(
+        self,
+        path: Path,
+        options: FileOptions,
+        *,
+        on_progress: OnProgress | None = None,
+        on_segments: OnSegments | None = None,
+    ) -> Transcript:
+        """Transcribe a file; `on_segments` is given segments in order as they become final.
+
+        Cancelling it ends the decoding child and takes the file's windows out of the engine. A file without speech
+        gives a transcript without segments. Raises Refused when too many files wait, UndecodableAudio or TooLarge for
+        the file, and what the engine raises.
+        """
+        async with self._turn():
+            work = _FileWork(self, options, on_progress or _ignore, on_segments or _ignore)
+            return await work.run(path)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._turns.locked() and self._waiting >= self._max_queued:
+            raise Refused(
+                f"{self._waiting} files are waiting already.",
+                retry_after_s=max(5.0, self.engine.capacity().wait_s),
+            )
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+class _FileWork:
+    """One file on its way."""
+
+    def __init__(self, pipeline: Pipeline, options: FileOptions, on_progress: OnProgress, on_segments: OnSegments):
+        self.owner = f"file-{next(_numbers)}"
+        self._engine = pipeline.engine
+        self._pipeline = pipeline
+        self._options = options
+        self._on_progress = on_progress
+        self._on_segments = on_segments
+        self._model = ""
+        self._language = options.decode.language
+        """None until it is given or detected."""
+        self._detected: tuple[str, float] | None = None
+        """The surest language and its probability so far."""
+        self._silent_windows = 0
+        self._said: list[str] | None = None
+        """Text that the next window is prompted with; None where the options' own prompt is."""
+        self._in_flight: deque[asyncio.Task[Heard]] = deque()
+        self._segments: list[Segment] = []
+        self._decoded = 0
+        self._total_s: float | None = None
+        self._speech = 0
+        self._done_s = 0.0
+
+    async def run(self, path: Path) -> Transcript:
+        started = time.monotonic()
+        pipeline, options = self._pipeline, self._options
+        self._model = await self._engine.load(options.model)
+        speech = replace(options.speech, max_utterance_s=min(options.speech.max_utterance_s, pipeline.window_s))
+        try:
+            async with (
+                aclosing(decode_file(path, pipeline.limits, on_info=self._receive_info)) as blocks,
+                aclosing(self._counted(blocks)) as counted,
+                aclosing(utterances(counted, pipeline.vad, speech)) as spoken,
+                aclosing(pack(spoken, pipeline.window_s)) as windows,
+            ):
+                async for window in windows:
+                    self._speech += len(window.samples)
+                    await self._send(window)
+            while self._in_flight:
+                self._take(await self._in_flight.popleft())
+        except BaseException:
+            await self._give_up()
+            raise
+        duration_s = seconds(self._decoded)
+        self._on_progress(Progress("done", duration_s, duration_s))
+        language, probability = self._detected or ("en", 0.0)
+        return Transcript(
+            segments=tuple(self._segments),
+            language=options.decode.language or self._language or language,
+            language_probability=1.0 if options.decode.language else probability,
+            duration_s=duration_s,
+            speech_s=seconds(self._speech),
+            model=self._model,
+            options=options,
+            elapsed_s=time.monotonic() - started,
+        )
+
+    async def _send(self, window: PackedWindow) -> None:
+        """Give a window to the engine, and wait while it has as many as it may."""
+        if self._options.condition_on_previous_text or self._language is None:
+            self._take(await self._hear(window))
+            return
+        if len(self._in_flight) >= self._pipeline.in_flight:
+            self._take(await self._in_flight.popleft())
+        self._in_flight.append(asyncio.create_task(self._hear(window), name=f"{self.owner}-window"))
+        while self._in_flight and self._in_flight[0].done():
+            self._take(self._in_flight.popleft().result())
+
+    async def _hear(self, window: PackedWindow) -> Heard:
+        """What the engine hears in a window, asked again for the rest where the model stopped before its end."""
+        heard: Heard = []
+        deadline = asyncio.get_running_loop().time() + WANTED_WITHIN_S
+        language = self._language
+        while True:
+            hypothesis = await self._ask(window, language, deadline)
+            heard.append((window, hypothesis))
+            if self._options.condition_on_previous_text:
+                self._remember(hypothesis)
+            rest_s = seconds(len(window.samples)) - hypothesis.consumed_s
+            if rest_s < MIN_REST_S or hypothesis.consumed_s < MIN_STEP_S or len(heard) == MAX_ROUNDS:
+                return heard
+            language = language or hypothesis.language
+            window = window.rest(hypothesis.consumed_s)
+
+    async def _ask(self, window: PackedWindow, language: str | None, deadline: float) -> Hypothesis:
+        """One inference. A full engine is waited for: what has been accepted is not refused half-way."""
+        options = replace(self._options.decode, language=language)
+        if self._said is not None:
+            options = replace(options, prompt="".join(self._said)[-MAX_PROMPT_CHARS:] or None, prompt_tokens=None)
+        while True:
+            try:
+                return await self._engine.transcribe(
+                    Window(self.owner, Lane.FILE, deadline, 0, window.samples, self._model, options)
+                )
+            except Refused as refused:
+                if self._engine.state == "draining":
+                    raise
+                await asyncio.sleep(refused.retry_after_s)
+
+    def _remember(self, hypothesis: Hypothesis) -> None:
+        if any(segment.temperature > PROMPT_RESET_TEMPERATURE for segment in hypothesis.segments):
+            self._said = []
+            return
+        if self._said is None:
+            self._said = [self._options.decode.prompt or ""]
+        self._said.append("".join(segment.text for segment in hypothesis.segments))
+
+    def _take(self, heard: Heard) -> None:
+        """Results of the next window in order."""
+        new: list[Segment] = []
+        for window, hypothesis in heard:
+            last_s = new[-1].end if new else self._segments[-1].end if self._segments else 0.0
+            new += to_file_clock(window, hypothesis.segments, last_s)
+        self._settle_language(heard[0][1])
+        self._segments += new
+        if new:
+            self._on_segments(new)
+        self._done_s = heard[-1][0].end_s
+        self._on_progress(Progress("transcribing", self._done_s, self._total_s))
+
+    def _settle_language(self, hypothesis: Hypothesis) -> None:
+        """The file's language is that of the first window with text."""
+        if self._language is not None:
+            return
+        found = hypothesis.language, hypothesis.language_probability
+        if hypothesis.segments:
+            self._detected = found
+            self._language = hypothesis.language
+            return
+        if self._detected is None or found[1] > self._detected[1]:
+            self._detected = found
+        self._silent_windows += 1
+        if self._silent_windows == LANGUAGE_WINDOWS:
+            self._language = self._detected[0]
+
+    def _receive_info(self, info: FileInfo) -> None:
+        self._total_s = info.duration_s
+
+    async def _counted(self, blocks: AsyncIterable[Samples]) -> AsyncGenerator[Samples]:
+        """The blocks as they pass, counted."""
+        async for block in blocks:
+            self._decoded += len(block)
+            if not self._done_s:
+                self._on_progress(Progress("decoding", seconds(self._decoded), self._total_s))
+            yield block
+        self._total_s = seconds(self._decoded)
+
+    async def _give_up(self) -> None:
+        for task in self._in_flight:
+            task.cancel()
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
+        self._engine.cancel(self.owner)
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
