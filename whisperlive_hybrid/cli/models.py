@@ -1,0 +1,113 @@
+"""`whisperlive-hybrid models`: what is here, what can be had, and whether it works."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whisperlive_hybrid.cli import exit_codes
+from whisperlive_hybrid.cli.settings_flags import add_settings_flags, settings_from
+from whisperlive_hybrid.config import Settings
+from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.ops.logs import set_up_logging
+
+if TYPE_CHECKING:
+    from whisperlive_hybrid.engine.device import Device
+    from whisperlive_hybrid.engine.models import Located
+
+EXAMPLES = """\
+examples:
+  whisperlive-hybrid models list
+  whisperlive-hybrid models fetch small
+  whisperlive-hybrid models check ./my-model         load it and run it once
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do, with which model."""
+    parser.usage = "%(prog)s [list | fetch NAME | check NAME] [--SETTING VALUE …]"
+    parser.add_argument("action", choices=("list", "fetch", "check"), nargs="?", default="list")
+    parser.add_argument(
+        "name", nargs="?", help="a size, a hub id, a folder, digits, or auto; default: the default model"
+    )
+    add_settings_flags(
+        parser, {"fasterwhisper_model", "model_cache", "hf_token", "device", "device_index", "compute_type"}
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """List, fetch or check."""
+    settings = settings_from(args)
+    set_up_logging("info" if args.action == "fetch" else "warning", "text")
+    name = args.name or settings.fasterwhisper_model
+    if args.action == "list":
+        return _list(settings)
+    if args.action == "fetch":
+        print(_locate(name, settings, download=True).path)
+        return exit_codes.OK
+    return _check(name, settings)
+
+
+def describe_default(settings: Settings) -> tuple[bool, str]:
+    """Whether the default model can be had, and what it is, in words. Downloads nothing."""
+    from whisperlive_hybrid.engine import models
+
+    name = settings.fasterwhisper_model
+    try:
+        found = _locate(name, settings, download=False)
+    except HybridError as error:
+        if models.hub_id(name) is not None and models.hub_reachable():
+            return True, f"{name}: will be downloaded when the server starts"
+        return False, exit_codes.line_of(error)
+    if found.note is None:
+        return True, f"{found.name} in {found.path}"
+    preferred = models.preferred(_device(settings))
+    if models.hub_reachable():
+        return True, f"{preferred}: will be downloaded when the server starts"
+    return True, found.note
+
+
+def _list(settings: Settings) -> int:
+    from whisperlive_hybrid.engine import models
+
+    print(f"default  {describe_default(settings)[1]}")
+    for name in (models.DIGITS, *models.sizes()):
+        repository = models.hub_id(name)
+        if repository is None:
+            path: Path | None = _locate(name, settings, download=False).path
+        else:
+            path = models.cached(repository, settings.model_cache)
+        if path is None:
+            print(f"-        {name}")
+        else:
+            print(f"here     {name:<22} {models.folder_size(path) / 1e6:>6.0f} MB  {path}")
+    return exit_codes.OK
+
+
+def _check(name: str, settings: Settings) -> int:
+    """Load a model and run a second of silence and noise through it; says what it is."""
+    import asyncio
+
+    from whisperlive_hybrid.cli.in_process import try_model
+
+    found = _locate(name, settings, download=False)
+    print(f"{found.name}: files complete in {found.path}", flush=True)
+    print(asyncio.run(try_model(name, settings)))
+    return exit_codes.OK
+
+
+def _locate(name: str, settings: Settings, *, download: bool) -> Located:
+    from whisperlive_hybrid.engine import models
+
+    found = models.locate(name, _device(settings), settings.model_cache, settings.hf_token, download=download)
+    if download and found.note:
+        print(found.note, file=sys.stderr)
+    return found
+
+
+def _device(settings: Settings) -> Device:
+    from whisperlive_hybrid.engine.device import find_device
+
+    return find_device(settings.device, settings.device_index, settings.compute_type, settings.omp_num_threads, 0)

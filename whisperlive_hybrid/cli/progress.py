@@ -1,0 +1,83 @@
+"""How far a file is, on standard error."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal, TextIO, TypeAlias
+
+from whisperlive_hybrid.cli.terminal import CLEAR_LINE, can_rewrite, columns, last_columns, width
+from whisperlive_hybrid.jobs.transcript import Progress
+
+Mode: TypeAlias = Literal["bar", "plain", "json", "none"]
+
+_PATIENCE_S = 0.5
+"""Work that is done sooner shows no bar."""
+_BAR_EVERY_S, _PLAIN_EVERY_S = 0.1, 10.0
+_ETA_AFTER_S = 5.0
+"""An estimate made sooner is a guess."""
+
+
+class ProgressLine:
+    """Progress of one file after another. `now` is in seconds on any steady clock."""
+
+    def __init__(self, stream: TextIO, mode: Mode | None = None) -> None:
+        """`mode` None: a bar on a terminal, nothing elsewhere."""
+        self._stream = stream
+        self._mode: Mode = mode or ("bar" if can_rewrite(stream) else "none")
+        self._name = ""
+        self._started = self._shown = 0.0
+        self._visible = False
+
+    def start(self, name: str, now: float) -> None:
+        """The next file."""
+        self.clear()
+        self._name, self._started, self._shown = name, now, float("-inf")
+
+    def update(self, progress: Progress, now: float) -> None:
+        """Show `progress` when it is time to."""
+        every = _PLAIN_EVERY_S if self._mode == "plain" else _BAR_EVERY_S
+        since = max(self._shown, self._started + (every if self._mode == "plain" else _PATIENCE_S) - every)
+        if self._mode == "none" or now - since < every:
+            return
+        self._shown = now
+        if self._mode == "json":
+            line = {"file": self._name, "stage": progress.stage, "done_s": progress.done_s, "total_s": progress.total_s}
+            self._write(json.dumps(line) + "\n")
+        else:
+            text = line_of(self._name, progress, now - self._started, columns() - 1 if self._mode == "bar" else 100)
+            self._write(f"{CLEAR_LINE}{text}" if self._mode == "bar" else f"{text}\n")
+            self._visible = self._mode == "bar"
+
+    def clear(self) -> None:
+        """Take the bar away, before anything else is written to the terminal."""
+        if self._visible:
+            self._write(CLEAR_LINE)
+            self._visible = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def line_of(name: str, progress: Progress, elapsed_s: float, limit: int) -> str:
+    """`talk.mp3  42 % [#####.......] 12:40/30:00  14x  ETA 1:14`, at most `limit` columns wide."""
+    done, total = progress.done_s, progress.total_s
+    speed = f"  {done / elapsed_s:.0f}x" if done > 0 and elapsed_s > 0 else ""
+    if not total:
+        return last_columns(f"{name}  {progress.stage}  {clock(done)}{speed}", limit)
+    share = min(1.0, done / total)
+    eta = f"  ETA {clock(elapsed_s / share - elapsed_s)}" if elapsed_s >= _ETA_AFTER_S and share > 0 else ""
+    before, after = f"{name}  {share * 100:.0f} % ", f" {clock(done)}/{clock(total)}{speed}{eta}"
+    room = min(30, limit - width(before) - width(after) - 2)
+    if room < 5:
+        return last_columns(f"{before.rstrip()}{after}", limit)
+    filled = round(share * room)
+    return f"{before}[{'#' * filled}{'.' * (room - filled)}]{after}"
+
+
+def clock(seconds: float) -> str:
+    """`1:05`, `1:00:05`."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
