@@ -24,10 +24,11 @@ class LiveRules:
     """How often a final is tried when the engine fails (the first one included)."""
     retry_after_s: float = 0.2
     """Wait before a failed final is tried again; the engine may name a longer one."""
-    finals_at_once: int = 1
-    """Finals of one session in the engine at once. With more than one, history is not used."""
-    history: bool = True
-    """Prompt a final with the text of the finals before it."""
+    finals_at_once: int = 4
+    """Finals of one session in the engine at once; matters when audio comes faster than real time."""
+    history: bool = False
+    """Prompt windows with the text of the finals before them; finals are then made one after another. Off, because a
+    wrong final then spoils the next ones: Whisper repeats what it is prompted with, small models most of all."""
     history_chars: int = 200
     """Length of that text at most (Macháček et al. 2023 use as much)."""
     keep_language: float = 0.7

@@ -312,7 +312,7 @@ class Session:
         tokens = tokens_of(hypothesis)
         if tokens and hypothesis.language_probability >= self._rules.keep_language:
             running.language = hypothesis.language
-        tail = transcript.uncovered(tokens)
+        tail = transcript.uncovered(tokens) if any(t.key for t in tokens) else ()
         n = self._policy.n_committed(transcript.history, tail, heard_until)
         append, changed = transcript.update(n, tail, self._policy.keep)
         if len(window.samples) > self._rules.trim_after_s * SAMPLE_RATE and window.options.word_times:

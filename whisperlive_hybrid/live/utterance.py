@@ -10,7 +10,7 @@ import numpy as np
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Word
 from whisperlive_hybrid.live.seam import n_repeated
-from whisperlive_hybrid.live.transcript import UtteranceTranscript
+from whisperlive_hybrid.live.transcript import UtteranceTranscript, key_of
 
 
 class AudioBuffer:
@@ -122,6 +122,8 @@ def heard_in(ending: EndingUtterance, before: EndingUtterance | None) -> Heard:
         if n:
             words = words[n:]
             text = "".join(w.text for w in words).strip()
+    if not key_of(text):  # punctuation alone is nothing that was said
+        return Heard()
     n_tokens = sum(max(1, len(s.tokens)) for s in segments)
     mean = sum(s.avg_log_probability * max(1, len(s.tokens)) for s in segments) / n_tokens
     first = next(p for p in ending.parts if p.segments)

@@ -1,0 +1,28 @@
+"""What the live doors take from the settings: who may come in, and what holds when a client says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from whisperlive_hybrid.config import Settings
+from whisperlive_hybrid.engine.languages import parse_language
+from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.ops.auth import check_host, check_key, check_origin
+from whisperlive_hybrid.transports.websocket.listener import Admit
+
+
+def admission(settings: Settings) -> Admit:
+    """Origin, Host header and API key, in this order."""
+
+    def admit(headers: Mapping[str, str], query: Mapping[str, str], origin: str | None) -> None:
+        host = headers.get("Host")
+        check_origin(settings, origin, host)
+        check_host(settings, host)
+        check_key(settings, headers, query)
+
+    return admit
+
+
+def live_defaults(settings: Settings) -> LiveOptions:
+    """Options of a session whose client says nothing. Raises BadInput when the default language is none."""
+    return LiveOptions(language=parse_language(settings.language), speech=settings.speech_options())
