@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, get_args
 
 from whisperlive_hybrid.audio.decoder import StreamDecoder
-from whisperlive_hybrid.audio.ogg import CAPTURE, OggOpusDecoder
+from whisperlive_hybrid.audio.ogg import MAGIC as OGG_MAGIC
+from whisperlive_hybrid.audio.ogg import OggOpusDecoder
 from whisperlive_hybrid.audio.opus_packets import OpusPacketDecoder
 from whisperlive_hybrid.audio.pcm import PcmDecoder
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
@@ -80,11 +81,11 @@ class SniffingDecoder:
 
     def _recognize(self, *, complete: bool) -> StreamDecoder | None:
         head = self._head[:4]
-        if head == CAPTURE:
+        if head == OGG_MAGIC:
             return OggOpusDecoder()
         if head == EBML_MAGIC:
             return WebmOpusDecoder()
-        if not complete and (CAPTURE.startswith(head) or EBML_MAGIC.startswith(head)):
+        if not complete and (OGG_MAGIC.startswith(head) or EBML_MAGIC.startswith(head)):
             return None
         hint = " (a WAV file: send its samples as pcm_s16le)" if head == b"RIFF" else ""
         raise UndecodableAudio(

@@ -10,7 +10,9 @@ from whisperlive_hybrid.audio.opus import MAX_PACKET_BYTES, OpusHead, OpusTrack,
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.errors import UndecodableAudio
 
-CAPTURE = b"OggS"
+MAGIC = b"OggS"
+CAPTURE = MAGIC + b"\0"
+"""What a page begins with: the capture pattern and the version."""
 MAX_SKIPPED_BYTES = 256 * 1024
 """Bytes without a valid page after which the stream counts as broken."""
 
@@ -68,7 +70,7 @@ class PageReader:
                     return
                 raw = bytes(self._buffer[position:page_end])
                 checksum = int.from_bytes(raw[22:26], "little")
-                if raw[4] != 0 or page_checksum(raw[:22] + bytes(4) + raw[26:]) != checksum:
+                if page_checksum(raw[:22] + bytes(4) + raw[26:]) != checksum:
                     self._skip(1)
                     position += 1
                     continue
@@ -80,15 +82,14 @@ class PageReader:
             del self._buffer[:position]
 
     def _seek(self, position: int) -> int:
-        """Position of the next capture pattern, or of what may become one."""
-        head = bytes(self._buffer[position : position + 4])
-        if CAPTURE.startswith(head):
+        """Position of the next capture pattern with the one version there is, or of what may become one."""
+        if CAPTURE.startswith(bytes(self._buffer[position : position + 5])):
             return position
         if not self._started and self._skipped == 0:
-            raise UndecodableAudio("the stream is not Ogg", param="codec", accepted=("OggS …",), code="not_ogg")
+            raise UndecodableAudio("the stream is not Ogg", param="codec", accepted=("ogg-opus",), code="not_ogg")
         found = self._buffer.find(CAPTURE, position)
         if found < 0:
-            found = max(position, len(self._buffer) - 3)
+            found = max(position, len(self._buffer) - 4)
             while not CAPTURE.startswith(bytes(self._buffer[found:])):
                 found += 1
         self._skip(found - position)
