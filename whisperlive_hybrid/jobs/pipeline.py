@@ -81,6 +81,13 @@ class Pipeline:
         self._max_queued = max_queued
         self._turns = asyncio.Semaphore(max_jobs)
         self._waiting = 0
+        self._working = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Return as soon as no file is worked on and none waits."""
+        await self._idle.wait()
 
     @property
     def waiting(self) -> int:
@@ -101,9 +108,20 @@ class Pipeline:
         gives a transcript without segments. Raises Refused when too many files wait, UndecodableAudio or TooLarge for
         the file, and what the engine raises.
         """
-        async with self._turn():
+        async with self._counted(), self._turn():
             work = _FileWork(self, options, on_progress or _ignore, on_segments or _ignore)
             return await work.run(path)
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        self._working += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._working -= 1
+            if not self._working:
+                self._idle.set()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

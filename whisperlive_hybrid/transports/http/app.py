@@ -13,10 +13,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavailable
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
-from whisperlive_hybrid.transports.http import health, live_socket, native, openai, openapi, pages
+from whisperlive_hybrid.transports.http import health, live_door, native, openai, openapi, pages
 from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
 from whisperlive_hybrid.transports.http.errors import WireError, error_response, speaks_openai, unknown_error
-from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
 
 __all__ = ["HttpServices", "make_app", "make_runner"]
 
@@ -31,7 +31,7 @@ DOORS: tuple[Door, ...] = (
     native.routes,
     openai.routes,
     openapi.routes,
-    live_socket.routes,
+    live_door.routes,
 )
 OPEN_PATHS = re.compile(r"/|/live|/health(/live)?|/docs|/openapi\.json|/static/.+")
 """What needs no key: pages (they ask for one) and health."""
@@ -65,7 +65,7 @@ def _identify() -> Middleware:
     async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
         offered = request.headers.get("X-Request-Id", "")
         request_id = offered if _REQUEST_ID.fullmatch(offered) else f"req_{secrets.token_hex(12)}"
-        request["request_id"] = request_id
+        request[REQUEST_ID] = request_id
         began, status, size = time.monotonic(), 499, 0
         try:
             response = await handler(request)
@@ -103,8 +103,8 @@ def _envelope_errors() -> Middleware:
         except ConnectionError:
             raise  # the caller is gone; nobody is left to answer
         except Exception:
-            log.exception("request %s failed", request["request_id"])
-            error = unknown_error(request["request_id"])
+            log.exception("request %s failed", request[REQUEST_ID])
+            error = unknown_error(request[REQUEST_ID])
         return error_response(error, openai=speaks_openai(request.path))
 
     return envelope_errors
@@ -180,7 +180,7 @@ def _refuse_unless_ready(services: HttpServices) -> None:
     state = services.engine.state
     if state == "loading":
         raise Refused("The model is still being loaded.", retry_after_s=2.0, code="loading")
-    if state == "draining":
+    if services.draining() or state == "draining":
         raise Refused("The server is shutting down.", retry_after_s=10.0, code="draining")
     if state == "failed":
         raise Unavailable("The engine has failed; the server's log says why.", code="engine_failed")
@@ -188,7 +188,7 @@ def _refuse_unless_ready(services: HttpServices) -> None:
 
 def _common_headers(services: HttpServices) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     async def add(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["x-request-id"] = request.get("request_id") or f"req_{secrets.token_hex(12)}"
+        response.headers["x-request-id"] = request.get(REQUEST_ID) or f"req_{secrets.token_hex(12)}"
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "same-origin")
         response.headers.update(cors_headers(services.settings, request))

@@ -38,6 +38,8 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
 def _status(services: HttpServices) -> str:
     """ok, degraded (a fallback model runs), loading, draining or failed."""
     engine = services.engine
+    if services.draining():
+        return "draining"
     if engine.state == "ready":
         return "degraded" if engine.note else "ok"
     return engine.state
@@ -46,7 +48,7 @@ def _status(services: HttpServices) -> str:
 def _report(services: HttpServices, status: str, versions: dict[str, str]) -> dict[str, Any]:
     engine = services.engine
     capacity = engine.capacity()
-    lag = services.loop_lag_s()
+    lag = services.loop_lag()
     return {
         "status": status,
         "note": engine.note,
@@ -60,11 +62,12 @@ def _report(services: HttpServices, status: str, versions: dict[str, str]) -> di
         "queue": {
             "windows": {lane.name.lower(): n for lane, n in capacity.queued.items()},
             "running": capacity.running,
+            "files_waiting": services.pipeline.waiting,
             "wait_s": capacity.wait_s,
         },
         "live_sessions": None if services.live is None else services.live.n_sessions,
         "live_port": services.live_port,
-        "loop_lag_p99_ms": None if lag is None else round(lag * 1000, 3),
+        "loop_lag_ms": None if lag is None else {"p50": lag.p50_ms, "p99": lag.p99_ms, "max": lag.max_ms},
     }
 
 

@@ -7,11 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
 if TYPE_CHECKING:
     from whisperlive_hybrid.config import Settings
     from whisperlive_hybrid.engine.engine import Engine
     from whisperlive_hybrid.jobs.pipeline import Pipeline
     from whisperlive_hybrid.live.runner import LiveService
+    from whisperlive_hybrid.ops.loop_lag import LagSnapshot
+
+
+REQUEST_ID = web.RequestKey("request_id", str)
+"""Of a request: the id in its answer, its log lines and what it was told of our faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,9 @@ class HttpServices:
     """None: this application answers no live audio."""
     live_port: int | None = None
     """Port of the WebSocket listener, for pages and /health; None where there is none."""
-    loop_lag_s: Callable[[], float | None] = lambda: None
-    """Recent 99th percentile of the event loop's lag in seconds; None while unknown."""
+    loop_lag: Callable[[], LagSnapshot | None] = lambda: None
+    """Recent lag of the event loop; None where it is not measured."""
+    draining: Callable[[], bool] = lambda: False
+    """Whether the server is shutting down: it finishes what it has and takes no new work."""
     started_at: float = field(default_factory=time.monotonic)
     """When the server started, on the monotonic clock."""

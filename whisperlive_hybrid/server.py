@@ -1,0 +1,141 @@
+"""The one place where the parts are put together: build, start, drain, stop.
+
+Every part is a context manager on one exit stack; stopping is the stack unwound, and what did not start is not stopped.
+Both listeners answer while the model is still loading, so that a page can say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from whisperlive_hybrid.audio.files import DecodeLimits
+from whisperlive_hybrid.config import ConfigError, Settings
+from whisperlive_hybrid.engine.engine import Engine, EngineOptions
+from whisperlive_hybrid.errors import BadInput
+from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.live.rules import LiveRules
+from whisperlive_hybrid.live.runner import LiveLimits, LiveService
+from whisperlive_hybrid.ops.auth import accepted_subprotocol
+from whisperlive_hybrid.ops.loop_lag import LoopLag
+from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
+from whisperlive_hybrid.transports.websocket.admission import admission, live_defaults
+from whisperlive_hybrid.transports.websocket.listener import LiveListener
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """The whole server: `async with Server(settings) as server: await server.wait_closed()`.
+
+    Raises ConfigError for settings that only the rooms can judge, OSError when a port cannot be bound.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.live_defaults = _live_defaults(settings)
+        self._stack = AsyncExitStack()
+        self._draining = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            settings = self.settings
+            self.loop_lag = await stack.enter_async_context(LoopLag())
+            vad = await stack.enter_async_context(VadBatcher())
+            self.engine = await stack.enter_async_context(Engine(EngineOptions.of(settings)))
+            self.pipeline = Pipeline(
+                self.engine,
+                vad,
+                limits=DecodeLimits(max_audio_s=settings.max_audio_s),
+                window_s=settings.file_window_s,
+                max_jobs=settings.max_file_jobs,
+                max_queued=settings.max_queued_files,
+            )
+            self.live = await stack.enter_async_context(
+                LiveService(self.engine, vad, rules=_live_rules(settings), limits=_live_limits(settings))
+            )
+            listener = await stack.enter_async_context(
+                LiveListener(
+                    self.live,
+                    host=settings.app_host,
+                    port=settings.port_whisperlive,
+                    defaults=self.live_defaults,
+                    admit=admission(settings),
+                    choose_subprotocol=accepted_subprotocol,
+                )
+            )
+            self.live_port = listener.port
+            services = HttpServices(
+                settings=settings,
+                engine=self.engine,
+                pipeline=self.pipeline,
+                live=self.live,
+                live_port=self.live_port,
+                loop_lag=self.loop_lag.snapshot,
+                draining=self._draining.is_set,
+            )
+            self.http_port = await stack.enter_async_context(
+                _listening(services, settings.app_host, settings.http_port)
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    async def wait_closed(self) -> None:
+        """Run until cancelled. Raises ModelUnavailable when the default model cannot be had."""
+        await self.engine.ready()
+        log.info("ready: model %s on %s", self.engine.default_model, self.engine.device)
+        await asyncio.Event().wait()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._drain(self.settings.shutdown_grace_s)
+        await self._stack.aclose()
+
+    async def _drain(self, grace_s: float) -> None:
+        """Take no new work; let live sessions finish what they heard, and files what they began."""
+        self._draining.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await asyncio.gather(self.live.drain(grace_s), self.pipeline.idle())
+        await self.engine.drain(0)
+
+
+@asynccontextmanager
+async def _listening(services: HttpServices, host: str, port: int) -> AsyncIterator[int]:
+    """The HTTP application on its port; yields the port really bound."""
+    runner = make_runner(make_app(services))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound: int = runner.addresses[0][1]
+        yield bound
+    finally:
+        await runner.cleanup()
+
+
+def _live_defaults(settings: Settings) -> LiveOptions:
+    try:
+        return live_defaults(settings)
+    except BadInput as error:
+        raise ConfigError(f"DEFAULT_LANGUAGE={settings.default_language!r} is not allowed: {error.message}") from None
+
+
+def _live_rules(settings: Settings) -> LiveRules:
+    return LiveRules(
+        partial_interval_s=settings.partial_interval_ms / 1000,
+        partial_beam_size=settings.partial_beam_size,
+        beam_size=settings.beam_size,
+    )
+
+
+def _live_limits(settings: Settings) -> LiveLimits:
+    return LiveLimits(max_sessions=settings.max_live_sessions, idle_s=settings.live_idle_s, resume_s=settings.resume_s)
