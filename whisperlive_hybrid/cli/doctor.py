@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     bad = 0
     for finding in findings(settings, offline=args.offline):
         mark = {"ok": "ok     ", "missing": "missing", "bad": "BAD    "}[finding.state]
-        print(f"{mark}  {finding.what:<14} {finding.detail}", flush=True)
+        print(f"{mark}  {finding.what:<17} {finding.detail}", flush=True)
         bad += finding.state == "bad"
     return exit_codes.FAILURE if bad else exit_codes.OK
 
@@ -205,8 +205,8 @@ def _shared_library(name: str) -> str | None:
 def _model(settings: Settings) -> Iterator[Finding]:
     from whisperlive_hybrid.cli.models import describe_default
 
-    usable, detail = describe_default(settings)
-    yield Finding("ok" if usable else "bad", "default model", detail)
+    state, detail = describe_default(settings)
+    yield Finding(state, "default model", detail)
 
 
 def _hub(offline: bool) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def of(error: HybridError) -> int:
 
 def line_of(error: HybridError) -> str:
     """One line for a person, with the ways out where there are some."""
-    line = error.message
+    line = error.message.rstrip(".") + "."
     if isinstance(error, BadInput) and error.accepted:
         line += f" Accepted: {', '.join(error.accepted)}."
     if isinstance(error, ModelUnavailable) and error.ways_out:

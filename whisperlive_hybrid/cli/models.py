@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from whisperlive_hybrid.cli import exit_codes
 from whisperlive_hybrid.cli.settings_flags import add_settings_flags, settings_from
@@ -29,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, with which model."""
     parser.usage = "%(prog)s [list | fetch NAME | check NAME] [--SETTING VALUE …]"
     parser.add_argument("action", choices=("list", "fetch", "check"), nargs="?", default="list")
-    parser.add_argument(
-        "name", nargs="?", help="a size, a hub id, a folder, digits, or auto; default: the default model"
-    )
+    parser.add_argument("name", nargs="?", help="a size, a hub id, a folder, digits or auto [the default model]")
     add_settings_flags(
         parser, {"fasterwhisper_model", "model_cache", "hf_token", "device", "device_index", "compute_type"}
     )
@@ -50,8 +48,11 @@ def run(args: argparse.Namespace) -> int:
     return _check(name, settings)
 
 
-def describe_default(settings: Settings) -> tuple[bool, str]:
-    """Whether the default model can be had, and what it is, in words. Downloads nothing."""
+def describe_default(settings: Settings) -> tuple[Literal["ok", "missing", "bad"], str]:
+    """Whether the default model can be had, and what it is, in words; `missing`: another one takes its place.
+
+    Downloads nothing.
+    """
     from whisperlive_hybrid.engine import models
 
     name = settings.fasterwhisper_model
@@ -59,14 +60,14 @@ def describe_default(settings: Settings) -> tuple[bool, str]:
         found = _locate(name, settings, download=False)
     except HybridError as error:
         if models.hub_id(name) is not None and models.hub_reachable():
-            return True, f"{name}: will be downloaded when the server starts"
-        return False, exit_codes.line_of(error)
+            return "ok", f"{name}: will be downloaded when the server starts"
+        return "bad", exit_codes.line_of(error)
     if found.note is None:
-        return True, f"{found.name} in {found.path}"
+        return "ok", f"{found.name} in {found.path}"
     preferred = models.preferred(_device(settings))
     if models.hub_reachable():
-        return True, f"{preferred}: will be downloaded when the server starts"
-    return True, found.note
+        return "ok", f"{preferred}: will be downloaded when the server starts"
+    return "missing", found.note
 
 
 def _list(settings: Settings) -> int:

@@ -25,21 +25,20 @@ class ProgressLine:
         self._stream = stream
         self._mode: Mode = mode or ("bar" if can_rewrite(stream) else "none")
         self._name = ""
-        self._started = self._shown = 0.0
+        self._started = self._due = 0.0
         self._visible = False
 
     def start(self, name: str, now: float) -> None:
         """The next file."""
         self.clear()
-        self._name, self._started, self._shown = name, now, float("-inf")
+        self._name, self._started = name, now
+        self._due = now + (_PLAIN_EVERY_S if self._mode == "plain" else _PATIENCE_S)
 
     def update(self, progress: Progress, now: float) -> None:
         """Show `progress` when it is time to."""
-        every = _PLAIN_EVERY_S if self._mode == "plain" else _BAR_EVERY_S
-        since = max(self._shown, self._started + (every if self._mode == "plain" else _PATIENCE_S) - every)
-        if self._mode == "none" or now - since < every:
+        if self._mode == "none" or now < self._due:
             return
-        self._shown = now
+        self._due = now + (_PLAIN_EVERY_S if self._mode == "plain" else _BAR_EVERY_S)
         if self._mode == "json":
             line = {"file": self._name, "stage": progress.stage, "done_s": progress.done_s, "total_s": progress.total_s}
             self._write(json.dumps(line) + "\n")

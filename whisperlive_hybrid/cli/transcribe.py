@@ -23,6 +23,7 @@ from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.engine.window import DecodeOptions
 from whisperlive_hybrid.errors import HybridError, NotFound
 from whisperlive_hybrid.jobs import formats
+from whisperlive_hybrid.jobs.cues import CueRules
 from whisperlive_hybrid.jobs.pipeline import Pipeline
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.ops.logs import set_up_logging
@@ -34,17 +35,15 @@ examples:
   whisperlive-hybrid transcribe *.m4a --format vtt -o subtitles/
 """
 
-FORMATS = ("txt", "srt", "vtt", "json")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Files, what is wanted of them, and where the result goes."""
     parser.usage = "%(prog)s FILE… [options]"
     parser.add_argument("files", nargs="+", metavar="FILE", help="audio or video; - is standard input")
-    parser.add_argument("--format", choices=FORMATS, help="of the result [by the name given to -o, else txt]")
+    parser.add_argument("--format", choices=tuple(formats.FORMATS), help="[by the name given to -o, else txt]")
     parser.add_argument("-o", "--output", metavar="OUT", help="file, or folder for several; - is standard output")
     parser.add_argument("--task", choices=("transcribe", "translate"), default="transcribe", help="into English")
-    parser.add_argument("--word-timestamps", action="store_true", help="times of words (in json)")
+    parser.add_argument("--word-timestamps", action="store_true", help="in json; in srt and vtt shorter cues")
     parser.add_argument("--prompt", help="text that primes the model: names, spelling")
     parser.add_argument("--hotwords", help="words to expect")
     parser.add_argument("--force", action="store_true", help="overwrite files")
@@ -132,15 +131,13 @@ async def _transcribe(name: str, pipeline: Pipeline, options: FileOptions, progr
 
 
 def rendered(transcript: Transcript, format_: str) -> str:
-    """The transcript in one of FORMATS, ending with a line break."""
-    render = {
-        "txt": formats.to_txt,
-        "srt": formats.to_srt,
-        "vtt": formats.to_vtt,
-        "json": formats.to_json,
-    }[format_]
-    text = render(transcript)
-    return text if text.endswith("\n") or not text else text + "\n"
+    """The transcript in one of the formats; subtitles are cut to fit a screen where word times tell how."""
+    with_words = any(segment.words for segment in transcript.segments)
+    if with_words and format_ == "srt":
+        return formats.to_srt(transcript, CueRules())
+    if with_words and format_ == "vtt":
+        return formats.to_vtt(transcript, CueRules())
+    return formats.render(transcript, format_)
 
 
 @contextmanager
@@ -169,7 +166,7 @@ def _options(args: argparse.Namespace, settings: Settings) -> FileOptions:
 
 def _format_of(output: str | None) -> str:
     ending = Path(output or "").suffix.removeprefix(".").lower()
-    return ending if ending in FORMATS else "txt"
+    return ending if ending in formats.FORMATS else "txt"
 
 
 def _output(name: str, output: str | None, to_folder: bool, format_: str) -> Path | None:
