@@ -37,9 +37,9 @@ _FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--mute-audio",
+    "--hide-scrollbars",
     "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-port=0",
-    "--hide-scrollbars",
 ]
 
 

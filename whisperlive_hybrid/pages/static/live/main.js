@@ -173,6 +173,7 @@ function finish(phase) {
 function setPhase(phase) {
   facts.phase = phase;
   const running = ['asking', 'running', 'finishing'].includes(phase);
+  document.body.toggleAttribute('data-running', running);
   $('start').toggleAttribute('data-running', running);
   $('start').disabled = phase === 'asking' || phase === 'finishing';
   $('start-word').textContent = running ? 'Stop' : 'Start';
@@ -315,7 +316,7 @@ async function askServer() {
   try {
     const health = await (await fetch('health')).json();
     if (health.note) {
-      $('model-note').textContent = health.note;
+      $('model-note').querySelector('p').textContent = health.note;
       $('model-note').hidden = false;
     }
     const { data } = await (await fetch('v1/models', { headers: keyHeaders() })).json();
@@ -336,6 +337,9 @@ function bindButtons() {
   const toggle = () => (session ? stop() : start());
   $('start').addEventListener('click', toggle);
   $('copy').addEventListener('click', copy);
+  $('model-note').querySelector('button').addEventListener('click', () => {
+    $('model-note').hidden = true;
+  });
   $('clear').addEventListener('click', clear);
   $('smaller').addEventListener('click', () => resize(-1));
   $('larger').addEventListener('click', () => resize(1));
