@@ -22,6 +22,9 @@ BLOCK_BYTES = 1 << 20
 FREE_FLOOR_BYTES = 256 << 20
 """An upload stops while the disk still has this much for everybody else."""
 
+_closing: set[asyncio.Task[None]] = set()
+"""Keeps the loop's only weakly held tasks alive until they are done."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -66,7 +69,14 @@ class IncomingFile:
             raise
 
     async def close(self) -> None:
-        """Close and delete, after the last write."""
+        """Close and delete, after the last write. It is carried through even where the caller is cancelled meanwhile:
+        a client may well hang up while its request is being cleared away."""
+        closing = asyncio.create_task(self._close(), name=f"delete {self.path.name}")
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+        await asyncio.shield(closing)
+
+    async def _close(self) -> None:
         if self._writing is not None:
             await asyncio.wait([self._writing])
         await asyncio.to_thread(_remove, self._fd, self.path)
@@ -78,7 +88,8 @@ async def incoming_file(folder: Path, limit: int) -> AsyncIterator[IncomingFile]
 
     Raises DiskFull when there is no room to begin with.
     """
-    path, fd = await asyncio.to_thread(_create, folder)
+    # Opening takes microseconds; in a thread it could be finished for a caller who has been cancelled meanwhile.
+    path, fd = _create(folder)
     incoming = IncomingFile(path, fd, limit)
     try:
         yield incoming

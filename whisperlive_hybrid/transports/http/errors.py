@@ -35,6 +35,7 @@ from whisperlive_hybrid.errors import (
     TooLarge,
     Unauthorized,
     Unavailable,
+    UndecodableAudio,
 )
 
 
@@ -124,13 +125,24 @@ def envelope(error: HybridError) -> dict[str, Any]:
 
 
 def _problem(error: HybridError) -> dict[str, Any]:
-    is_input = isinstance(error, BadInput)
     return {
-        "code": error.code,
+        "code": _code(error),
         "message": error.message,
-        "param": error.param if is_input else None,
-        "accepted": list(error.accepted) if is_input else [],
+        "param": _param(error),
+        "accepted": list(error.accepted) if isinstance(error, BadInput) else [],
     }
+
+
+def _code(error: HybridError) -> str:
+    return "model_not_found" if isinstance(error, NotFound) and error.kind == "model" else error.code
+
+
+def _param(error: HybridError) -> str | None:
+    if isinstance(error, UndecodableAudio):
+        return error.param or "file"
+    if isinstance(error, BadInput):
+        return error.param
+    return "model" if _is_model(error) else None
 
 
 def openai_status(error: HybridError) -> int:
@@ -154,8 +166,7 @@ def openai_envelope(error: HybridError) -> dict[str, Any]:
     message = error.message
     if isinstance(error, ModelUnavailable) and error.ways_out:
         message = " ".join([message, *error.ways_out])
-    param = error.param if isinstance(error, BadInput) else "model" if _is_model(error) else None
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return {"error": {"message": message, "type": kind, "param": _param(error), "code": code}}
 
 
 def _is_model(error: HybridError) -> bool:

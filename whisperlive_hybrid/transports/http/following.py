@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -22,7 +22,7 @@ NEWS_S = 0.2
 News: TypeAlias = Progress | tuple[Segment, ...] | Transcript | None
 
 
-async def follow(pipeline: Pipeline, path: Path, options: FileOptions) -> AsyncIterator[News]:
+async def follow(pipeline: Pipeline, path: Path, options: FileOptions) -> AsyncGenerator[News, None]:
     """Progress, segments as they become final, at last the Transcript; None when there is nothing new for a while.
 
     Closing the iterator cancels the transcription and waits until it has let go of the file. Raises what the

@@ -24,7 +24,7 @@ from whisperlive_hybrid.transports.http.fetch import AllowedHosts, fetch_upload
 from whisperlive_hybrid.transports.http.following import News, follow
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.options import native_options
-from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
 from whisperlive_hybrid.transports.http.uploads import (
     Upload,
     UploadRules,
@@ -105,8 +105,8 @@ class _NativeDoor:
         except HybridError as e:
             await response.write(msgspec.json.encode({"type": "error", **envelope(e)}) + b"\n")
         except Exception:
-            log.exception("request %s failed", request["request_id"])
-            error = envelope(unknown_error(request["request_id"]))
+            log.exception("request %s failed", request[REQUEST_ID])
+            error = envelope(unknown_error(request[REQUEST_ID]))
             await response.write(msgspec.json.encode({"type": "error", **error}) + b"\n")
         await response.write_eof()
         return response

@@ -33,7 +33,7 @@ from whisperlive_hybrid.transports.http.options import (
     resolve_model,
     speech_options,
 )
-from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
 from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload
 
 log = logging.getLogger(__name__)
@@ -219,8 +219,8 @@ class _OpenAIDoor:
         except HybridError as e:
             await response.write(_event(openai_envelope(e)))
         except Exception:
-            log.exception("request %s failed", request["request_id"])
-            await response.write(_event(openai_envelope(unknown_error(request["request_id"]))))
+            log.exception("request %s failed", request[REQUEST_ID])
+            await response.write(_event(openai_envelope(unknown_error(request[REQUEST_ID]))))
         await response.write_eof()
         return response
 

@@ -73,7 +73,7 @@ NATIVE_OPTIONS: tuple[Option, ...] = (
 
 
 def default_options(settings: Settings) -> FileOptions:
-    """What a request without options gets. Raises BadInput for a wrong LANGUAGE setting."""
+    """What a request without options gets. Raises BadInput for a wrong DEFAULT_LANGUAGE."""
     decode = DecodeOptions(language=parse_language(settings.language), beam_size=settings.beam_size)
     return FileOptions(decode=decode, speech=settings.speech_options())
 

@@ -26,6 +26,7 @@ _TYPES = {
     ".ico": "image/x-icon",
     ".wasm": "application/wasm",
     ".wav": "audio/wav",
+    ".flac": "audio/flac",
     ".ogg": "audio/ogg",
     ".webmanifest": "application/manifest+json",
 }

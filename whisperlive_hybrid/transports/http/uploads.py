@@ -33,6 +33,7 @@ FORM_BYTES = MAX_FIELDS * 4096 + (1 << 20)
 STALL_S = 60.0
 """An upload that does not move for this long is given up."""
 MAX_NAME_CHARS = 255
+URLENCODED = "application/x-www-form-urlencoded"
 FILE_PARTS = ("file", "file[]")
 
 
@@ -74,6 +75,8 @@ async def receive_upload(request: web.Request, rules: UploadRules) -> AsyncItera
         _refuse_encoded(request.headers.get("Content-Encoding"))
         async with incoming_file(rules.folder, rules.max_bytes) as incoming:
             while chunk := await _moving(request.content.readany()):
+                if incoming.size == 0 and request.content_type == URLENCODED and chunk.isascii():
+                    raise _missing_file()  # really a form, then
                 await incoming.write(chunk)
             await incoming.flush()
             yield _upload(StoredFile(incoming.path, incoming.size), "", [])
@@ -127,7 +130,7 @@ async def read_small_body(request: web.Request) -> bytes:
 
 async def read_fields(request: web.Request) -> list[tuple[str, str]]:
     """The fields of a form without a file, multipart or urlencoded."""
-    if request.content_type == "application/x-www-form-urlencoded":
+    if request.content_type == URLENCODED:
         try:
             text = (await read_small_body(request)).decode()
             return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, strict_parsing=bool(text))
@@ -232,10 +235,9 @@ def _upload(file: StoredFile, filename: str, fields: list[tuple[str, str]]) -> U
 
 def _is_raw(request: web.Request) -> bool:
     kind = request.content_type
-    # curl --data-binary names its body a form; a form it would be only without the file's bytes.
+    # curl --data-binary calls whatever it sends a form.
     return request.can_read_body and (
-        kind.startswith(("audio/", "video/"))
-        or kind in ("application/octet-stream", "application/ogg", "application/x-www-form-urlencoded")
+        kind.startswith(("audio/", "video/")) or kind in ("application/octet-stream", "application/ogg", URLENCODED)
     )
 
 

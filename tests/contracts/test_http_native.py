@@ -1,0 +1,301 @@
+"""The native door on a real server: transcripts in every form, wrong input of every kind, callers who leave."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import httpx
+import numpy as np
+import pytest
+
+from tests.support.clips import Clip, clips, words
+from tests.support.http_server import HttpServer, http_server, wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
+    with http_server(tmp_path_factory.mktemp("native") / "uploads", max_upload_mb=5, url_allow_hosts="") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: HttpServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        yield http
+
+
+@pytest.fixture
+def clip() -> Clip:
+    return clips("en")[0]
+
+
+def send(client: httpx.Client, clip: Clip, **options: Any) -> httpx.Response:
+    return client.post("/transcribe", files={"file": (clip.path.name, clip.path.read_bytes())}, data=options)
+
+
+def text_of(result: dict[str, Any]) -> list[str]:
+    return words(" ".join(s["text"] for s in result["segments"]))
+
+
+def test_the_result(client: httpx.Client, clip: Clip) -> None:
+    answer = send(client, clip, language="en", word_timestamps="true")
+    result = answer.json()
+
+    assert answer.status_code == 200
+    assert list(result) == ["success", "segments", "info", "filename"]
+    assert result["success"] is True
+    assert result["filename"] == clip.path.name
+    assert text_of(result) == words(clip.text)
+    info = result["info"]
+    assert set(info) == {
+        "language",
+        "language_probability",
+        "duration",
+        "duration_after_vad",
+        "transcription_options",
+    }
+    assert info["language"] == "en"
+    assert info["duration"] == pytest.approx(clip.duration_s, abs=0.1)
+    assert 0 < info["duration_after_vad"] <= info["duration"]
+    assert info["transcription_options"]["word_timestamps"] is True
+    for segment in result["segments"]:
+        assert {"start", "end", "text", "no_speech_prob", "avg_logprob", "compression_ratio"} <= set(segment)
+        assert 0 <= segment["start"] <= segment["end"] <= info["duration"] + 0.1
+        assert [w["word"].strip() for w in segment["words"]] == segment["text"].split()
+
+
+def test_the_language_is_found(client: httpx.Client) -> None:
+    for language in ("es", "de"):
+        found = send(client, clips(language)[0]).json()
+        assert found["info"]["language"] == language
+
+
+def test_translation(client: httpx.Client) -> None:
+    clip = clips("es")[0]
+    result = send(client, clip, task="translate").json()
+
+    assert text_of(result) == words(clip.translation or "")
+
+
+def test_subtitles_and_text(client: httpx.Client, clip: Clip) -> None:
+    text = send(client, clip, format="text", language="en")
+    srt = send(client, clip, format="srt", language="en")
+    vtt = send(client, clip, format="vtt", language="en")
+
+    assert words(text.text) == words(clip.text)
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    assert srt.text.startswith("1\n00:00:0")
+    assert srt.headers["content-type"] == "application/x-subrip; charset=utf-8"
+    assert vtt.text.startswith("WEBVTT\n\n")
+    assert vtt.headers["content-type"] == "text/vtt; charset=utf-8"
+
+
+def test_the_body_itself_as_the_file(client: httpx.Client, clip: Clip) -> None:
+    answer = client.post(
+        "/transcribe?language=English&format=text",
+        content=clip.path.read_bytes(),
+        headers={"Content-Type": "application/octet-stream"},
+    )
+
+    assert words(answer.text) == words(clip.text)
+
+
+def test_news_while_it_is_transcribed(client: httpx.Client) -> None:
+    talk = clips("en", conversations=True)[0]
+    with client.stream(
+        "POST",
+        "/transcribe",
+        files={"file": talk.path.read_bytes()},
+        data={"language": "en"},
+        headers={"Accept": "application/x-ndjson"},
+    ) as answer:
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        lines = [json.loads(line) for line in answer.iter_lines()]
+
+    assert {line["type"] for line in lines} <= {"progress", "segment", "heartbeat", "done"}
+    assert [line["type"] for line in lines].count("done") == 1
+    done = lines[-1]
+    assert done["type"] == "done" and done["success"] is True
+    told = [line["segment"] for line in lines if line["type"] == "segment"]
+    assert [s["id"] for s in told] == list(range(len(told)))
+    assert [s["text"] for s in told] == [s["text"] for s in done["segments"]]
+    assert any(line["type"] == "progress" and line["done_s"] > 0 for line in lines)
+
+
+def test_news_that_end_in_an_error(client: httpx.Client) -> None:
+    answer = client.post("/transcribe", files={"file": b"no audio" * 999}, headers={"Accept": "application/x-ndjson"})
+    last = json.loads(answer.text.splitlines()[-1])
+
+    assert (last["type"], last["success"]) == ("error", False)
+    assert last["error"]["code"] == "not_audio"
+
+
+def silence(seconds: float, rate: int = 16000) -> bytes:
+    return wav(np.zeros(int(seconds * rate), np.int16), rate)
+
+
+def wav(samples: np.ndarray, rate: int = 16000) -> bytes:
+    data = samples.astype("<i2").tobytes()
+    head = b"RIFF" + (36 + len(data)).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    head += (1).to_bytes(2, "little") * 2 + rate.to_bytes(4, "little") + (2 * rate).to_bytes(4, "little")
+    return (
+        head + (2).to_bytes(2, "little") + (16).to_bytes(2, "little") + b"data" + len(data).to_bytes(4, "little") + data
+    )
+
+
+def video_only(path: Path) -> bytes:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def test_silence_is_no_error(client: httpx.Client) -> None:
+    result = client.post("/transcribe", files={"file": silence(3)}).json()
+
+    assert result["success"] is True
+    assert result["segments"] == []
+    assert result["info"]["duration"] == pytest.approx(3, abs=0.1)
+    assert result["info"]["duration_after_vad"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "param"),
+    [
+        ({"language": "klingon"}, "unknown_language", "language"),
+        ({"task": "sing"}, "unknown_task", "task"),
+        ({"format": "docx"}, "unknown_format", "format"),
+        ({"langauge": "en"}, "unknown_option", "langauge"),
+        ({"beam_size": "0"}, "bad_option", "beam_size"),
+        ({"temperature": "hot"}, "bad_option", "temperature"),
+        ({"vad_threshold": "1.5"}, "bad_option", "vad_threshold"),
+        ({"word_timestamps": "maybe"}, "bad_option", "word_timestamps"),
+    ],
+)
+def test_wrong_options(client: httpx.Client, clip: Clip, options: dict[str, str], code: str, param: str) -> None:
+    answer = send(client, clip, **options)
+    error = answer.json()["error"]
+
+    assert answer.status_code == 400
+    assert (error["code"], error["param"]) == (code, param)
+    assert error["accepted"]
+
+
+def test_a_model_that_is_none(client: httpx.Client, clip: Clip) -> None:
+    answer = send(client, clip, model="no-such-model")
+
+    assert answer.status_code == 404
+    assert (answer.json()["error"]["code"], answer.json()["error"]["param"]) == ("model_not_found", "model")
+
+
+def test_all_wrong_options_at_once(client: httpx.Client, clip: Clip) -> None:
+    error = send(client, clip, language="klingon", task="sing", model="no-such-model").json()["error"]
+
+    assert {problem["param"] for problem in error["errors"]} == {"language", "task", "model"}
+
+
+def test_files_that_are_none(client: httpx.Client, clip: Clip, tmp_path: Path) -> None:
+    whole = clip.path.read_bytes()
+    wrong = {
+        "not_audio": b"%PDF-1.7 this is a letter" * 50,
+        "empty_file": b"",
+        "no_audio_stream": video_only(tmp_path / "film.mp4"),
+        "ffconcat": b"ffconcat version 1.0\nfile '/etc/hostname'\n",
+        "header only": whole[:20],
+    }
+    codes = {}
+    for name, content in wrong.items():
+        answer = client.post("/transcribe", files={"file": ("a.wav", content)})
+        assert answer.status_code == 400, (name, answer.text)
+        assert answer.json()["error"]["param"] == "file"
+        codes[name] = answer.json()["error"]["code"]
+
+    assert codes["not_audio"] == "not_audio"
+    assert codes["empty_file"] == "empty_file"
+    assert codes["no_audio_stream"] == "no_audio_stream"
+    assert send(client, clip, language="en").status_code == 200
+
+
+def test_a_file_that_breaks_off_gives_what_is_there(client: httpx.Client, clip: Clip) -> None:
+    answer = client.post("/transcribe", files={"file": wav((clip.samples() * 32767).astype(np.int16))[:-20001]})
+
+    assert answer.status_code == 200
+    assert answer.json()["info"]["duration"] < clip.duration_s
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        ({"data": {"language": "en"}}, 400, "missing_file"),
+        ({}, 400, "missing_file"),
+        ({"files": [("file", b"a"), ("file", b"b")]}, 400, "several_files"),
+        ({"files": {"audio": b"a"}}, 400, "unknown_file_part"),
+        ({"json": {"file": "a.wav"}}, 415, "unsupported_media_type"),
+        ({"files": {"file": bytes(5_100_000)}}, 413, "file_too_large"),
+    ],
+)
+def test_wrong_bodies(client: httpx.Client, request_: dict[str, Any], status: int, code: str) -> None:
+    answer = client.post("/transcribe", **request_)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.json()["success"] is False
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "invalid_json"),
+        ({"json": ["http://example.com"]}, 400, "invalid_json"),
+        ({"json": {}}, 400, "missing_url"),
+        ({"data": {"language": "en"}}, 400, "missing_url"),
+        ({"json": {"url": "http://127.0.0.1/a.wav"}}, 400, "url_not_allowed"),
+        ({"json": {"url": "file:///etc/passwd"}}, 400, "bad_url"),
+        ({"json": {"url": "http://1.1.1.1/a.wav", "task": "sing"}}, 400, "unknown_task"),
+        ({"files": {"file": b"a"}, "data": {"url": "http://1.1.1.1"}}, 400, "unexpected_file"),
+        ({"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415, "unsupported_media_type"),
+    ],
+)
+def test_wrong_addresses(client: httpx.Client, request_: dict[str, Any], status: int, code: str) -> None:
+    answer = client.post("/transcribe/url", **request_)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_a_caller_who_leaves_takes_the_work_along(server: HttpServer, client: httpx.Client) -> None:
+    """A long file, and a connection that is cut while its windows wait and run."""
+    talk = clips("en", conversations=True)[1].samples()
+    long = wav((np.tile(talk, 2)[: 16000 * 75] * 32767).astype(np.int16))
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        head = f"POST /transcribe HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: audio/wav\r\n"
+        connection.sendall(f"{head}Content-Length: {len(long)}\r\n\r\n".encode() + long)
+        wait_until(lambda: server.windows() > 0)
+        assert len(server.uploads()) == 1
+
+    wait_until(lambda: server.windows() == 0 and server.uploads() == [])
+    assert client.get("/health").json()["status"] == "ok"
+
+
+def test_a_reader_of_news_who_leaves(server: HttpServer) -> None:
+    talk = clips("en", conversations=True)[1]
+    with (
+        httpx.Client(base_url=server.url, timeout=60) as client,
+        client.stream(
+            "POST", "/transcribe", files={"file": talk.path.read_bytes()}, headers={"Accept": "application/x-ndjson"}
+        ) as answer,
+    ):
+        next(answer.iter_lines())
+
+    wait_until(lambda: server.windows() == 0 and server.uploads() == [])
