@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--model", default="digits", help="model name or folder (default digits)")
     args = parser.parse_args()
     said = conversations(args.recordings, args.conversations, args.seconds)
-    folder = str(BUNDLED["digits"]) if args.model == "digits" else args.model
+    folder = str(BUNDLED) if args.model == "digits" else args.model
     alone = WhisperModel(folder, device="cpu", compute_type="int8")
     batched = BatchedInferencePipeline(alone)
     rows = [
