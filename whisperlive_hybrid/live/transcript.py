@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 
@@ -21,6 +21,8 @@ _WORD = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
 
 ALIGN_WORDS = 40
 """Committed words compared with a new hypothesis at most; bounds the cost of a partial in a long utterance."""
+
+END_MARKS = ".!?…。！？"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ def joined(tokens: Sequence[Token]) -> str:
 def n_covered(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int:
     """How many leading tokens of `hypothesis` say what `committed` says: the cut with the smallest edit distance.
 
-    Among equal cuts the one nearest to `len(committed)` counts, so that a word the model now spells differently is not
-    said twice.
+    Among equal cuts one behind the last committed word counts, then the one nearest to `len(committed)`: a word that
+    the model now spells differently is not said twice.
     """
     old, new = [t.key for t in committed], [t.key for t in hypothesis]
     if new[: len(old)] == old:
@@ -77,7 +79,12 @@ def n_covered(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int:
         above, row = row, [i]
         for j, other in enumerate(new, 1):
             row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (word != other)))
-    return shift + min(range(len(row)), key=lambda j: (row[j], abs(j - len(old))))
+
+    def badness(j: int) -> tuple[int, bool, int]:
+        ends_alike = bool(old) and j > 0 and new[j - 1] == old[-1]
+        return row[j], not ends_alike, abs(j - len(old))
+
+    return shift + min(range(len(row)), key=badness)
 
 
 class UtteranceTranscript:
@@ -111,6 +118,8 @@ class UtteranceTranscript:
         """
         before = joined(self.tentative)
         words, self.tentative = tail[:n_commit], tail[n_commit:]
+        if words and not self.tentative:  # the model ends every window with a full stop, speech going on or not
+            words = (*words[:-1], replace(words[-1], text=words[-1].text.rstrip(END_MARKS)))
         self.history = [h[n_commit:] for h in self.history] + [self.tentative]
         self.history = self.history[max(0, len(self.history) - keep) :]
         append = self.as_shown(words)
