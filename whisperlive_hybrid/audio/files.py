@@ -73,7 +73,7 @@ async def decode_file(
     undecodable_audio, decode_timeout, decode_memory, decoder_crashed.
     """
     limits = limits or DecodeLimits()
-    with await asyncio.to_thread(_open, path) as file:
+    with _open(path) as file:
         size = os.fstat(file.fileno()).st_size
         child = await _Child.start(file, limits)
     left = int(limits.max_audio_s * SAMPLE_RATE)
@@ -114,14 +114,15 @@ class _Child:
     @classmethod
     async def start(cls, file: BinaryIO, limits: DecodeLimits) -> _Child:
         """Start the child on an open file: that descriptor and the pipe are all it gets."""
-        loop = asyncio.get_running_loop()
         read_end, write_end = os.pipe()
         reader = asyncio.StreamReader(limit=2 * BLOCK_SAMPLES)
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
-        )
+        transport: asyncio.ReadTransport | None = None
         arguments = (os.getpid(), limits.cpu_s, limits.memory_bytes, limits.max_channels, BLOCK_SAMPLES)
+        pipe = os.fdopen(read_end, "rb", buffering=0)
         try:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), pipe
+            )
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
@@ -137,7 +138,7 @@ class _Child:
                 start_new_session=True,
             )
         except BaseException:
-            transport.close()
+            pipe.close() if transport is None else transport.close()
             raise
         finally:
             os.close(write_end)
