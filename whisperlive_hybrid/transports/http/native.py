@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -34,11 +35,20 @@ from whisperlive_hybrid.transports.http.uploads import (
     receive_upload,
 )
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 NDJSON = "application/x-ndjson"
 MANY_SEGMENTS = 100
 """Longer transcripts are written out in a thread."""
+_TEXTS: dict[str, tuple[Callable[[Transcript], str], str]] = {
+    "text": (formats.to_txt, "text/plain"),
+    "txt": (formats.to_txt, "text/plain"),
+    "srt": (formats.to_srt, "application/x-subrip"),
+    "vtt": (formats.to_vtt, "text/vtt"),
+    "tsv": (formats.to_tsv, "text/tab-separated-values"),
+}
 _KEY_NAMES = frozenset({"token", "api_key"})
 
 
@@ -120,17 +130,13 @@ async def respond(transcript: Transcript, format_: str, filename: str) -> web.Re
 
 
 async def text_response(transcript: Transcript, format_: str) -> web.Response:
-    """The transcript as plain text or subtitles."""
-    write, media_type = {
-        "text": (formats.to_txt, "text/plain"),
-        "srt": (formats.to_srt, "application/x-subrip"),
-        "vtt": (formats.to_vtt, "text/vtt"),
-    }[format_]
+    """The transcript as plain text, a table or subtitles."""
+    write, media_type = _TEXTS[format_]
     text = await off_loop(transcript, lambda: write(transcript))
     return web.Response(text=text, content_type=media_type, charset="utf-8")
 
 
-async def off_loop(transcript: Transcript, render: Any) -> Any:
+async def off_loop(transcript: Transcript, render: Callable[[], T]) -> T:
     """`render()`, in a thread where there is much to write out."""
     return await asyncio.to_thread(render) if len(transcript.segments) > MANY_SEGMENTS else render()
 

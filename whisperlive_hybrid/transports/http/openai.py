@@ -232,6 +232,8 @@ async def _write(transcript: Transcript, wanted: _Wanted) -> web.Response:
         return json_response(
             await off_loop(transcript, lambda: verbose_answer(transcript, words=wanted.words, segments=wanted.segments))
         )
+    if wanted.response_format == "text":
+        return web.Response(text=transcript.text + "\n", content_type="text/plain", charset="utf-8")
     response = await text_response(transcript, wanted.response_format)
     # OpenAI's own answers call all three plain text, and clients that look expect that.
     response.content_type = "text/plain"

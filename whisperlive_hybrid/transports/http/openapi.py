@@ -21,7 +21,10 @@ from whisperlive_hybrid.transports.http.services import HttpServices
 Json = dict[str, Any]
 
 _TEXT: Json = {"text/plain": {"schema": {"type": "string"}}}
-_SUBTITLES: Json = {t: {"schema": {"type": "string"}} for t in ("text/plain", "application/x-subrip", "text/vtt")}
+_SUBTITLES: Json = {
+    t: {"schema": {"type": "string"}}
+    for t in ("text/plain", "application/x-subrip", "text/vtt", "text/tab-separated-values")
+}
 _FAULTS = ("400", "401", "403", "404", "413", "503")
 
 

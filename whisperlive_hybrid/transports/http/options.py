@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["text", "number", "integer", "flag", "choice", "list", "object"]
 
 TASKS = ("transcribe", "translate")
-FORMATS = ("json", "text", "srt", "vtt")
+FORMATS = ("json", "text", "txt", "srt", "vtt", "tsv")
 MAX_PROMPT_CHARS = 8192
 
 
