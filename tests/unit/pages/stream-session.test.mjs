@@ -1,0 +1,258 @@
+/** The protocol's client side, with time turned by hand. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { FrameRing } from '../../../whisperlive_hybrid/pages/static/client/frame-ring.js';
+import { BACKOFF_MS, DEAD_MS, FINISH_MS, STALLED_MS, StreamSession } from '../../../whisperlive_hybrid/pages/static/client/stream-session.js';
+
+const bytes = (n) => new Uint8Array([n]);
+const READY = { type: 'ready', event: 1, session: 's', token: 't', protocol: 1, settings: {}, heartbeat_s: 10, resume_s: 60 };
+
+/** A session that talks to a script: `said` is what it sent, `told` what the application heard. */
+class Talk {
+  constructor(options = { codec: 'opus' }, parts = {}) {
+    this.session = new StreamSession(options, { random: () => 0.5, ...parts });
+    this.now = 0;
+    this.said = [];
+    this.told = [];
+    this.connects = 0;
+    this.disconnects = 0;
+  }
+  do(actions) {
+    for (const action of actions) {
+      if (action.do === 'send') this.said.push(typeof action.data === 'string' ? JSON.parse(action.data) : action.data[0]);
+      if (action.do === 'emit') this.told.push(action.event);
+      if (action.do === 'connect') this.connects += 1;
+      if (action.do === 'disconnect') this.disconnects += 1;
+    }
+    return this;
+  }
+  start() {
+    return this.do(this.session.start(this.now)).do(this.session.receiveOpen(this.now));
+  }
+  hear(message) {
+    return this.do(this.session.receiveText(JSON.stringify(message), this.now));
+  }
+  audio(n) {
+    return this.do(this.session.sendAudio(bytes(n), 0.5, this.now));
+  }
+  close(code) {
+    return this.do(this.session.receiveClose(code, this.now));
+  }
+  wait(ms) {
+    this.now += ms;
+    return this.do(this.session.advance(this.now));
+  }
+  reconnect() {
+    this.now = this.session.nextDeadline();
+    return this.do(this.session.advance(this.now)).do(this.session.receiveOpen(this.now));
+  }
+  clear() {
+    this.said = [];
+    this.told = [];
+    return this;
+  }
+  states() {
+    return this.told.filter((event) => event.type === 'state').map((event) => event.state);
+  }
+}
+
+test('audio recorded before the server is ready is sent when it is, in order', () => {
+  const talk = new Talk().start();
+  talk.audio(1).audio(2);
+  assert.deepEqual(talk.said, [{ type: 'start', codec: 'opus' }]);
+  talk.hear(READY).audio(3);
+  assert.deepEqual(talk.said.slice(1), [1, 2, 3]);
+  assert.equal(talk.session.state, 'open');
+});
+
+test('a broken connection is resumed from the message the server names', () => {
+  const talk = new Talk().start().hear(READY).audio(1).audio(2).audio(3);
+  talk.hear({ type: 'ack', event: 2, received: 2, committed: 1 }).close(1006);
+  talk.audio(4);
+  talk.clear().reconnect();
+  assert.deepEqual(talk.said, [{ type: 'resume', session: 's', token: 't', last_event: 2 }]);
+  talk.hear({ type: 'resumed', event: 2, frames: 1 });
+  assert.deepEqual(talk.said.slice(1), [2, 3, 4], 'message 1 was taken; 2 and 3 may be lost; 4 was never sent');
+  assert.deepEqual(talk.states(), ['open']);
+});
+
+test('events seen before the break are not told twice', () => {
+  const talk = new Talk().start().hear(READY).audio(1);
+  const final = { type: 'final', event: 2, segment: 0, start: 0, end: 1, text: 'one' };
+  talk.hear(final).close(1006).reconnect().clear();
+  talk.hear({ type: 'resumed', event: 3, frames: 1 }).hear(final).hear({ ...final, event: 3, segment: 1 });
+  assert.deepEqual(talk.told.filter((event) => event.type === 'final').map((event) => event.segment), [1]);
+});
+
+test('what is committed is forgotten, the rest is kept', () => {
+  const talk = new Talk().start().hear(READY).audio(1).audio(2).audio(3);
+  talk.hear({ type: 'ack', event: 2, received: 3, committed: 2 });
+  assert.deepEqual(talk.session.ring.frames.map((frame) => frame.number), [2]);
+  assert.equal(talk.session.ring.kept_s, 0.5);
+});
+
+test('waits grow with each try, a try that succeeds resets them', () => {
+  const talk = new Talk().start().hear(READY);
+  for (const wait of BACKOFF_MS) {
+    talk.close(1006);
+    assert.equal(talk.session.nextDeadline() - talk.now, wait);
+    talk.wait(wait);
+  }
+  talk.do(talk.session.receiveOpen(talk.now)).hear({ type: 'resumed', event: 1, frames: 0 }).close(1006);
+  assert.equal(talk.session.nextDeadline() - talk.now, BACKOFF_MS[0]);
+});
+
+test('the network coming back ends the wait', () => {
+  const talk = new Talk().start().hear(READY).close(1006);
+  talk.do(talk.session.receiveOnline(talk.now));
+  assert.equal(talk.connects, 2);
+});
+
+test('a dead network is noticed by missing acks: said after 3 s, given up after 8 s', () => {
+  const talk = new Talk().start().hear(READY).audio(1).clear();
+  talk.wait(STALLED_MS - 1);
+  assert.deepEqual(talk.told, []);
+  talk.wait(1);
+  assert.deepEqual(talk.told, [{ type: 'state', state: 'open', reason: 'no_answer' }]);
+  talk.wait(DEAD_MS - STALLED_MS);
+  assert.equal(talk.session.state, 'reconnecting');
+  assert.equal(talk.disconnects, 1);
+});
+
+test('an ack after a stall clears it; silence without audio to send is no stall', () => {
+  const talk = new Talk().start().hear(READY).audio(1).wait(STALLED_MS).clear();
+  talk.hear({ type: 'ack', event: 2, received: 1, committed: 0 });
+  assert.deepEqual(talk.states(), ['open']);
+  talk.clear().wait(60_000);
+  assert.deepEqual(talk.told, []);
+});
+
+test('stop sends stop after the audio and ends with done', () => {
+  const talk = new Talk().start().hear(READY).audio(1);
+  talk.do(talk.session.stop(talk.now));
+  assert.deepEqual(talk.said.slice(1), [1, { type: 'stop' }]);
+  talk.audio(2);
+  assert.equal(talk.said.length, 3, 'nothing is sent after stop');
+  talk.hear({ type: 'done', event: 2, audio: 0.5, segments: 1, words: 1, timing: {} });
+  assert.equal(talk.session.state, 'done');
+  assert.equal(talk.session.nextDeadline(), null);
+});
+
+test('stop while the connection is broken resumes, sends the rest and stops', () => {
+  const talk = new Talk().start().hear(READY).audio(1).close(1006);
+  talk.do(talk.session.stop(talk.now)).clear().reconnect();
+  talk.hear({ type: 'resumed', event: 1, frames: 0 });
+  assert.deepEqual(talk.said.slice(1), [1, { type: 'stop' }]);
+});
+
+test('last words that do not come are given up after 10 s', () => {
+  const talk = new Talk().start().hear(READY).audio(1);
+  talk.do(talk.session.stop(talk.now)).wait(FINISH_MS);
+  assert.equal(talk.told.find((event) => event.type === 'done').unfinished, true);
+  assert.equal(talk.session.state, 'done');
+});
+
+test('a full server is tried again after the time it names', () => {
+  const talk = new Talk().start();
+  talk.hear({ type: 'error', event: 0, code: 'full', message: 'All 4 places are in use.', fatal: true, retry_after_s: 7 });
+  talk.close(1013);
+  assert.equal(talk.session.state, 'full');
+  assert.equal(talk.session.nextDeadline(), 7000);
+  talk.wait(7000);
+  assert.equal(talk.connects, 2);
+});
+
+for (const [code, name] of [[1008, 'origin_refused'], [4400, 'bad_start'], [4401, 'unauthorized'], [4410, 'taken_over']]) {
+  test(`close ${code} ends the session as ${name}`, () => {
+    const talk = new Talk().start().hear(READY).close(code);
+    assert.equal(talk.session.state, 'failed');
+    assert.equal(talk.told.find((event) => event.type === 'error').code, name);
+    assert.equal(talk.session.nextDeadline(), null);
+  });
+}
+
+test('the code of a fatal error is told, not only its close', () => {
+  const talk = new Talk().start();
+  talk.hear({ type: 'error', event: 0, code: 'unknown_language', message: 'No language "xx".', fatal: true }).close(4400);
+  const error = talk.told.find((event) => event.type === 'error');
+  assert.deepEqual([error.code, error.message], ['unknown_language', 'No language "xx".']);
+});
+
+test('a session the server forgot goes on as a new one: uncommitted audio again, on the same clock', () => {
+  const talk = new Talk().start().hear(READY).audio(1).audio(2).audio(3);
+  talk.hear({ type: 'ack', event: 2, received: 3, committed: 2 }).close(1006).reconnect();
+  talk.clear().close(4404).reconnect();
+  assert.deepEqual(talk.said, [{ type: 'start', codec: 'opus' }]);
+  talk.hear({ ...READY, session: 'other' });
+  assert.deepEqual(talk.said.slice(1), [3]);
+  talk.hear({ type: 'final', event: 2, segment: 0, start: 0.1, end: 0.4, text: 'three' });
+  const final = talk.told.find((event) => event.type === 'final');
+  assert.equal(final.start, 1.1, 'messages 1 and 2 were one second');
+  assert.equal(final.epoch, 1);
+});
+
+test('a container stream cannot be continued in a new session: what is lost is told', () => {
+  const talk = new Talk({ codec: 'webm-opus' }).start().hear(READY).audio(1).audio(2).close(1006).reconnect();
+  talk.clear().close(4404);
+  assert.deepEqual(talk.told.filter((event) => event.type === 'gap'), [{ type: 'gap', start: 0, end: 1 }]);
+  assert.equal(talk.told[0].container, true);
+});
+
+test('go_away reconnects at once and resumes', () => {
+  const talk = new Talk().start().hear(READY).audio(1).hear({ type: 'go_away', event: 2, reconnect_within_ms: 5000 });
+  assert.equal(talk.session.state, 'reconnecting');
+  assert.ok(talk.session.nextDeadline() - talk.now <= 500);
+});
+
+test('a full ring drops the oldest and tells the gap', () => {
+  const talk = new Talk({ codec: 'opus' }, { ring: new FrameRing({ maxBytes: 2 }) }).start().hear(READY).close(1006);
+  talk.clear().audio(1).audio(2).audio(3).audio(4);
+  assert.deepEqual(talk.told.filter((event) => event.type === 'gap'), [
+    { type: 'gap', start: 0, end: 0.5 },
+    { type: 'gap', start: 0.5, end: 1 },
+  ]);
+});
+
+test('unknown messages and broken JSON do no harm', () => {
+  const talk = new Talk().start().hear(READY).clear();
+  talk.do(talk.session.receiveText('{', 0)).do(talk.session.receiveText('null', 0)).hear({ type: 'news', event: 2 });
+  assert.deepEqual(talk.told, [{ type: 'news', event: 2 }]);
+});
+
+test('no random order of drops, acks and resumes loses or doubles a message', () => {
+  let seed = 7;
+  const random = () => {
+    seed = (seed * 1103515245 + 12345) % 2147483648;
+    return seed / 2147483648;
+  };
+  for (let round = 0; round < 200; round += 1) {
+    const talk = new Talk().start().hear(READY);
+    const heard = [];
+    let taken = 0;
+    let event = 1;
+    let sent = 0;
+    // What arrived: a server takes messages in order, and only what came before the break.
+    const deliver = (share) => {
+      const audio = talk.said.filter((item) => typeof item === 'number');
+      const count = Math.floor(audio.length * share);
+      heard.push(...audio.slice(0, count));
+      taken += count;
+      talk.clear();
+    };
+    for (let step = 0; step < 30; step += 1) {
+      const dice = random();
+      if (dice < 0.6) talk.audio((sent += 1));
+      else if (dice < 0.8) {
+        deliver(1);
+        talk.hear({ type: 'ack', event: (event += 1), received: taken, committed: Math.floor(taken * random()) });
+      } else {
+        deliver(random());
+        talk.close(1006).audio((sent += 1)).clear().reconnect();
+        talk.clear().hear({ type: 'resumed', event, frames: taken });
+      }
+    }
+    deliver(1);
+    assert.deepEqual(heard, Array.from({ length: sent }, (_, i) => i + 1), `round ${round}`);
+  }
+});
