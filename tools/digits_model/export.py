@@ -98,7 +98,7 @@ def spread(weights: dict[str, torch.Tensor], tokenizer: Tokenizer) -> Any:
         name = WHISPER_NAMES.get(token)
         table[tokenizer.token_to_id(name) if name else tokenizer.encode(token).ids[0]] = compact[index]
     table[WHISPER_FIRST_TIMESTAMP:] = compact[FIRST_TIMESTAMP : FIRST_TIMESTAMP + TIMESTAMP_COUNT]
-    kept = {name: value for name, value in weights.items() if not name.startswith("ctc.")}
+    kept = {name: value for name, value in weights.items() if not name.startswith(("ctc.", "table."))}
     kept.update({"model.decoder.embed_tokens.weight": table, "proj_out.weight": table})
     model: Any = WhisperForConditionalGeneration(whisper_config(WHISPER_VOCABULARY_SIZE))
     model.load_state_dict(kept)

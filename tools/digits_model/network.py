@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-from tools.digits_model.words import OTHER, OTHER_LOG_WEIGHT, TEXT_TOKENS, TOKEN_ID, VOCABULARY_SIZE
+from tools.digits_model.words import FIRST_TIMESTAMP, OTHER, OTHER_LOG_WEIGHT, TEXT_TOKENS, TOKEN_ID, VOCABULARY_SIZE
 
 WIDTH = 128
 ALIGNMENT_HEADS = [[1, 0], [1, 1]]
 """(decoder layer, head) pairs whose cross attention follows the audio; used for word times."""
+LEARNED_TIMESTAMPS = 250
+"""How many timestamps (20 ms each) are taken for well learned in weights that come without a map."""
 
 
 def whisper_config(vocabulary_size: int = VOCABULARY_SIZE) -> WhisperConfig:
@@ -41,6 +43,42 @@ def whisper_config(vocabulary_size: int = VOCABULARY_SIZE) -> WhisperConfig:
     )
 
 
+class TokenTable(nn.Module):  # type: ignore[misc, unused-ignore]
+    """The token embeddings, in which timestamps are a linear function of the encoder's own positions.
+
+    Encoder position p and timestamp p mean the same moment. Free embeddings, one for each of 1,501 timestamps, would
+    each have to be seen in training; with a shared map, a moment at 3 s teaches those at 28 s. `weight` computes the
+    ordinary table, which is all that is stored and exported besides the map itself.
+    """
+
+    TABLE = "model.decoder.embed_tokens.weight"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.zeros(VOCABULARY_SIZE, WIDTH))
+        self.map = nn.Parameter(torch.zeros(WIDTH, WIDTH))
+        self.shift = nn.Parameter(torch.zeros(WIDTH))
+
+    def weight(self, positions: Tensor) -> Tensor:
+        """Encoder positions [1500, width] -> the table [vocabulary, width]; `tokens` holds what the map leaves out."""
+        moments = torch.cat([positions, positions[-1:]]) @ self.map + self.shift
+        return self.tokens + functional.pad(moments, (0, 0, FIRST_TIMESTAMP, 1))
+
+    @torch.no_grad()
+    def load(self, table: Tensor, positions: Tensor, learned: int) -> None:
+        """Begin from an ordinary table whose first `learned` timestamps are good; the map is fitted to those."""
+        good = table[FIRST_TIMESTAMP : FIRST_TIMESTAMP + learned]
+        known = torch.cat([positions[:learned], torch.ones(learned, 1)], 1)
+        fitted = torch.linalg.solve(known.T @ known + 0.3 * torch.eye(WIDTH + 1), known.T @ good)
+        self.map.copy_(fitted[:-1])
+        self.shift.copy_(fitted[-1])
+        self.tokens.copy_(table)
+        self.tokens[FIRST_TIMESTAMP:OTHER] = 0
+        rest = good - known @ fitted
+        fading = torch.linspace(3, 0, learned).clamp(max=1)[:, None]
+        self.tokens[FIRST_TIMESTAMP : FIRST_TIMESTAMP + learned] = rest * fading
+
+
 class DigitsNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
     """Whisper encoder and decoder, a CTC head on the encoder, and encoding of windows shorter than 30 s."""
 
@@ -48,6 +86,9 @@ class DigitsNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self.whisper: Any = WhisperForConditionalGeneration(whisper_config())
         self.ctc = nn.Linear(WIDTH, len(TEXT_TOKENS) + 1)
+        self.table = TokenTable()
+        # the decoder's own table is not used in training: `table` is
+        self.whisper.model.decoder.embed_tokens.weight.requires_grad_(False)
         bias = torch.zeros(VOCABULARY_SIZE)
         bias[OTHER] = OTHER_LOG_WEIGHT
         self.register_buffer("bias", bias, persistent=False)
@@ -68,21 +109,47 @@ class DigitsNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
 
     def decode(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         """Tokens [batch, length] and hidden states [batch, positions, width] -> logits [batch, length, vocabulary]."""
-        output = self.whisper.model.decoder(input_ids=tokens, encoder_hidden_states=hidden, use_cache=False)[0]
-        logits: Tensor = self.whisper.proj_out(output).float() + self.bias
+        table = self.table.weight(self.whisper.model.encoder.embed_positions.weight)
+        output = self.whisper.model.decoder(
+            inputs_embeds=functional.embedding(tokens, table), encoder_hidden_states=hidden, use_cache=False
+        )[0]
+        logits: Tensor = functional.linear(output, table).float() + self.bias
         return logits
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take weights in the stored form: Whisper's names, plus ``ctc.*``."""
-        whisper = {name: value for name, value in weights.items() if not name.startswith("ctc.")}
+        """Take weights in the stored form: Whisper's names, ``ctc.*``, and ``table.*`` if the file has them."""
+        parts: dict[str, dict[str, Tensor]] = {"ctc": {}, "table": {}}
+        whisper = {}
+        for name, value in weights.items():
+            head, _, tail = name.partition(".")
+            if head in parts:
+                parts[head][tail] = value
+            else:
+                whisper[name] = value
         self.whisper.load_state_dict(whisper)
-        self.ctc.load_state_dict({"weight": weights["ctc.weight"], "bias": weights["ctc.bias"]})
+        self.ctc.load_state_dict(parts["ctc"])
+        if parts["table"]:
+            self.table.load_state_dict(parts["table"])
+        else:
+            positions = self.whisper.model.encoder.embed_positions.weight
+            self.table.load(weights[TokenTable.TABLE], positions, LEARNED_TIMESTAMPS)
 
     def stored_weights(self) -> dict[str, Tensor]:
         """The weights in the form `load_weights` takes, and files hold."""
         weights = {name: value.detach().clone() for name, value in self.whisper.state_dict().items()}
-        weights.update({f"ctc.{name}": value.detach().clone() for name, value in self.ctc.state_dict().items()})
-        return weights
+        for part in ("ctc", "table"):
+            state = getattr(self, part).state_dict()
+            weights.update({f"{part}.{name}": value.detach().clone() for name, value in state.items()})
+        return with_table(weights)
+
+
+def with_table(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stored weights with the ordinary token table computed from ``table.*``, as export needs it."""
+    table = TokenTable()
+    table.load_state_dict({name[6:]: value for name, value in weights.items() if name.startswith("table.")})
+    with torch.no_grad():
+        computed = table.weight(weights["model.encoder.embed_positions.weight"])
+    return {**weights, TokenTable.TABLE: computed, "proj_out.weight": computed}
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tools.digits_model.mixing import IGNORED, Batch, BatchMaker, ClipBank, WindowMixer
-from tools.digits_model.network import DigitsNetwork, read_weights
+from tools.digits_model.network import DigitsNetwork, read_weights, with_table
 from tools.digits_model.words import CTC_BLANK, TEXT_TOKENS, VOCABULARY_SIZE
 
 WARM_UP_STEPS = 100
@@ -67,12 +67,15 @@ class Average:
 
     def __init__(self, network: DigitsNetwork, decay: float = 0.998) -> None:
         self.decay = decay
+        self.steps = 0
         self.weights = network.stored_weights()
 
     def update(self, network: DigitsNetwork) -> None:
-        """Take one step's weights in."""
+        """Take one step's weights in; the first steps weigh more."""
+        self.steps += 1
+        share = max(1 - self.decay, 1 / (10 + self.steps / 2))
         for name, value in network.stored_weights().items():
-            self.weights[name].lerp_(value.float(), 1 - self.decay)
+            self.weights[name].lerp_(value, share)
 
 
 def rate_at(peak: float, share: float, step: int) -> float:
@@ -110,7 +113,11 @@ def train(options: argparse.Namespace) -> None:
     context.Process(target=_produce, args=arguments, daemon=True).start()
 
     def save() -> None:
-        stored = {"weights": average.weights, "last": network.stored_weights(), "optimizer": optimizer.state_dict()}
+        stored = {
+            "weights": with_table(average.weights),
+            "last": network.stored_weights(),
+            "optimizer": optimizer.state_dict(),
+        }
         temporary = options.out.with_suffix(".new")
         torch.save({**stored, "elapsed": elapsed, "step": step}, temporary)
         temporary.replace(options.out)
