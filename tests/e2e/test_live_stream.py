@@ -23,6 +23,8 @@ from whisperlive_hybrid.transports.http.live_socket import live_socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+EN = "codec=pcm_s16le&language=en"
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[LiveServer]:
