@@ -32,6 +32,8 @@ BLOCK_SAMPLES = 5 * SAMPLE_RATE
 _SITE_PACKAGES = str(Path(av.__file__).parent.parent)
 _INHERITED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """Environment a Python may need to start at all; the child gets nothing else."""
+_EXIT_S = 2.0
+"""Time a child that has sent its last message gets to exit."""
 _LEAST_BITS_PER_S = 500
 """A file with fewer per declared second declares nonsense, or is a bomb; both are measured by decoding."""
 
@@ -110,6 +112,7 @@ class _Child:
         self._reader = reader
         self._transport = transport
         self._wall_left_s = wall_s
+        self._finished = False
 
     @classmethod
     async def start(cls, file: BinaryIO, limits: DecodeLimits) -> _Child:
@@ -151,6 +154,7 @@ class _Child:
                 head = await self._read(5)
                 payload = await self._read(int.from_bytes(head[1:], "little"))
                 kind = head[:1]
+                self._finished = kind in (b"z", b"e")
                 if kind == b"z":
                     return
                 if kind == b"e":
@@ -174,10 +178,15 @@ class _Child:
 
     async def end(self) -> None:
         """Kill the child if it still runs, and reap it, even while being cancelled."""
-        self._transport.close()
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+        try:
+            if self._finished:  # it exits by itself now; a signal could only get in the way of reaping it
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._process.wait(), _EXIT_S)
+        finally:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+            self._transport.close()
             await asyncio.shield(asyncio.ensure_future(self._process.wait()))
 
 

@@ -443,6 +443,57 @@ async def test_many_files_at_once_and_in_a_row_leave_nothing(tmp_path: Path) -> 
     assert descriptors() == before
 
 
+PARENT_THAT_IS_KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from whisperlive_hybrid.audio.files import decode_file
+
+async def main():
+    async for _ in decode_file(Path(sys.argv[1])):
+        print(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[0], flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_the_child_dies_with_its_parent(long_file: Path) -> None:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", PARENT_THAT_IS_KILLED, str(long_file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -9
+    stat = Path(f"/proc/{int(done.stdout)}/stat")
+    for _ in range(100):
+        try:
+            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
+                return  # dead, and waiting for whoever adopts orphans here
+        except OSError:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the child outlived its parent")
+
+
+async def test_finished_children_are_reaped_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(make("low.wav"))
+    for _ in range(8):
+        await collect(decode_file(path))
+        path.write_bytes(b"not audio")
+        with pytest.raises(UndecodableAudio):
+            await collect(decode_file(path))
+        path.write_bytes(make("low.wav"))
+    assert caplog.messages == []
+
+
+async def test_encrypted_audio_is_named(tmp_path: Path) -> None:
+    for tag in (b"enca", b"drms"):
+        assert await code_of(tmp_path, make("a.m4a").replace(b"mp4a", tag, 1)) == "encrypted"
+
+
 async def test_the_loop_goes_on_while_a_file_is_decoded(long_file: Path) -> None:
     worst, running = 0.0, True
 
