@@ -25,6 +25,7 @@ PIECE_BYTES: Final = 240_000
 
 _ANSWER_S = 20.0
 """For the answer to the first message."""
+_GOODBYE_S = 3.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _FRUITLESS_ATTEMPTS = 6
 """Connections in a row that were resumed and broke again before the server took anything."""
@@ -109,10 +110,12 @@ class LiveSession:
 
     async def close(self) -> None:
         """Leave, whatever is still under way."""
-        if self._task is not None:
+        if self._task is None:
+            return
+        if not self._over:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        with suppress(asyncio.CancelledError):
+            await self._task
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -148,7 +151,13 @@ class LiveSession:
             self._over = True
             self._events.put_nowait(None)
             self._room.set()
-            await socket.close()
+            try:
+                async with asyncio.timeout(_GOODBYE_S):
+                    await socket.close()
+            except TimeoutError:
+                pass
+            finally:
+                socket.transport.abort()
 
     async def _converse(self, socket: ClientConnection) -> None:
         """Send and receive until `done`; raises ConnectionClosed when the connection ends before."""
@@ -243,7 +252,8 @@ class LiveSession:
             raise ServerUnreachable(f"No server answers at {self.url}: {error}", code="unreachable") from error
         try:
             async with asyncio.timeout(_ANSWER_S):
-                await socket.send(json.dumps(greeting))
+                with suppress(ConnectionClosed):  # a refusal may come first, and is still to be read
+                    await socket.send(json.dumps(greeting))
                 while True:
                     event: Event = json.loads(await socket.recv())
                     if event["type"] == "error" and event.get("fatal"):
