@@ -52,12 +52,14 @@ def free_ports(n: int) -> list[int]:
 
 
 @contextmanager
-def running_server(*flags: str, model: str = "digits", **env: str) -> Iterator[RunningServer]:
+def running_server(
+    *flags: str, model: str = "digits", ports: tuple[int, int] | None = None, **env: str
+) -> Iterator[RunningServer]:
     """Start `whisperlive-hybrid serve`, wait until it is ready, stop it by SIGTERM.
 
     On the way out the process must end by itself with status 0 and leave no upload behind.
     """
-    http_port, live_port = free_ports(2)
+    http_port, live_port = ports or free_ports(2)
     with tempfile.TemporaryDirectory() as scratch:
         upload_dir, log = Path(scratch) / "uploads", Path(scratch) / "server.log"
         command = [sys.executable, "-m", "whisperlive_hybrid.cli", "serve", *flags]
