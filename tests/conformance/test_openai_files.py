@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from openai.types.audio import (
 
 from tests.support.clips import Clip, clips, words
 from tests.support.http_server import HttpServer, http_server, wait_until
+from whisperlive_hybrid.engine.hypothesis import Segment
+from whisperlive_hybrid.errors import WorkerLost
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -164,11 +167,29 @@ def test_a_stream_that_is_not_read_to_its_end(server: HttpServer, client: OpenAI
     wait_until(lambda: server.windows() == 0 and server.uploads() == [])
 
 
-def test_an_error_within_a_stream(client: OpenAI) -> None:
-    with pytest.raises(openai.APIError) as raised:
-        list(client.audio.transcriptions.create(file=b"no audio" * 999, model="whisper-1", stream=True))
+def test_a_stream_that_cannot_begin(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.audio.transcriptions.create(file=b"no audio" * 999, model="whisper-1", stream=True)
 
     assert raised.value.code == "not_audio"
+
+
+def test_an_error_within_a_stream(server: HttpServer, client: OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = Segment(0.0, 1.0, " one two", (), 0.0, -0.1, 1.0, 0.0)
+
+    async def breaking(*args: Any, on_segments: Any, **kwargs: Any) -> None:
+        on_segments([segment])
+        await asyncio.sleep(0.3)
+        raise WorkerLost("The worker died.")
+
+    monkeypatch.setattr(type(server.services.pipeline), "transcribe", breaking)
+    heard = []
+    with pytest.raises(openai.APIError) as raised:
+        for event in client.audio.transcriptions.create(file=b"x", model="whisper-1", stream=True):
+            heard.append(event)
+
+    assert [e.type for e in heard] == ["transcript.text.delta"]
+    assert raised.value.code == "worker_lost"
 
 
 def test_what_other_clients_put_on_the_wire(server: HttpServer, clip: Clip) -> None:

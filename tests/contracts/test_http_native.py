@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +20,8 @@ import pytest
 
 from tests.support.clips import Clip, clips, words
 from tests.support.http_server import HttpServer, http_server, wait_until
+from whisperlive_hybrid.errors import WorkerLost
+from whisperlive_hybrid.jobs.transcript import Progress
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -130,12 +136,57 @@ def test_news_while_it_is_transcribed(client: httpx.Client) -> None:
     assert any(line["type"] == "progress" and line["done_s"] > 0 for line in lines)
 
 
-def test_news_that_end_in_an_error(client: httpx.Client) -> None:
+def test_what_is_wrong_from_the_start_has_its_status(client: httpx.Client) -> None:
     answer = client.post("/transcribe", files={"file": b"no audio" * 999}, headers={"Accept": "application/x-ndjson"})
-    last = json.loads(answer.text.splitlines()[-1])
 
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "not_audio")
+
+
+@pytest.mark.parametrize("error", [WorkerLost("The worker died."), ZeroDivisionError("a secret")])
+def test_news_that_end_in_an_error(
+    server: HttpServer, client: httpx.Client, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaking(*args: Any, on_progress: Any, **kwargs: Any) -> None:
+        on_progress(Progress("decoding", 1.0, None))
+        await asyncio.sleep(0.3)
+        raise error
+
+    monkeypatch.setattr(type(server.services.pipeline), "transcribe", breaking)
+    answer = client.post("/transcribe", files={"file": b"x"}, headers={"Accept": "application/x-ndjson"})
+    first, last = map(json.loads, answer.text.splitlines())
+
+    assert first == {"type": "progress", "stage": "decoding", "done_s": 1.0, "total_s": None}
     assert (last["type"], last["success"]) == ("error", False)
-    assert last["error"]["code"] == "not_audio"
+    assert last["error"]["code"] == getattr(error, "code", "internal_error")
+    assert "secret" not in answer.text
+
+
+def test_a_file_on_the_web(tmp_path: Path, clip: Clip) -> None:
+    """Of a host the operator trusts; the transcript is kept where the operator wants it."""
+    files = ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietFiles, directory=str(clip.path.parent)))
+    threading.Thread(target=files.serve_forever).start()
+    host, kept = f"127.0.0.1:{files.server_port}", tmp_path / "kept"
+    try:
+        with (
+            http_server(tmp_path / "uploads", url_allow_hosts=host, transcription_storage_path=kept) as running,
+            httpx.Client(base_url=running.url, timeout=60) as http,
+        ):
+            body = {"url": f"http://{host}/{clip.path.name}", "language": "en", "word_timestamps": True}
+            result = http.post("/transcribe/url", json=body).json()
+    finally:
+        files.shutdown()
+        files.server_close()
+
+    assert result["filename"] == clip.path.name
+    assert text_of(result) == words(clip.text)
+    (document,) = kept.iterdir()
+    assert clip.path.stem in document.name
+    assert words(json.loads(document.read_text())["text"]) == words(clip.text)
+
+
+class _QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 def silence(seconds: float, rate: int = 16000) -> bytes:

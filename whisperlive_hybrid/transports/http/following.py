@@ -1,18 +1,24 @@
-"""One file's transcription as a stream of news, for doors that answer while it is still running."""
+"""One file's transcription, whole or as a stream of news for doors that answer while it is still running."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from typing import TypeAlias
+
+from aiohttp import web
 
 from whisperlive_hybrid.engine.hypothesis import Segment
+from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.jobs.archive import keep_transcript
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
+from whisperlive_hybrid.transports.http.errors import unknown_error
+from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.uploads import Upload
 
-if TYPE_CHECKING:
-    from whisperlive_hybrid.jobs.pipeline import Pipeline
+log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
 """Something is sent at least this often, so that no proxy takes a long queue for a dead server."""
@@ -22,7 +28,14 @@ NEWS_S = 0.2
 News: TypeAlias = Progress | tuple[Segment, ...] | Transcript | None
 
 
-async def follow(pipeline: Pipeline, path: Path, options: FileOptions) -> AsyncGenerator[News, None]:
+async def transcribe(services: HttpServices, upload: Upload, options: FileOptions) -> Transcript:
+    """The transcript of an upload, kept where the operator wants that. Raises what the pipeline raises."""
+    transcript = await services.pipeline.transcribe(upload.file.path, options)
+    await keep_transcript(services.settings.transcription_storage_path, transcript, upload.filename)
+    return transcript
+
+
+async def follow(services: HttpServices, upload: Upload, options: FileOptions) -> AsyncGenerator[News, None]:
     """Progress, segments as they become final, at last the Transcript; None when there is nothing new for a while.
 
     Closing the iterator cancels the transcription and waits until it has let go of the file. Raises what the
@@ -41,7 +54,8 @@ async def follow(pipeline: Pipeline, path: Path, options: FileOptions) -> AsyncG
         news.set()
 
     work = asyncio.create_task(
-        pipeline.transcribe(path, options, on_progress=on_progress, on_segments=on_segments), name="follow-file"
+        services.pipeline.transcribe(upload.file.path, options, on_progress=on_progress, on_segments=on_segments),
+        name="follow-file",
     )
     work.add_done_callback(lambda _: news.set())
     try:
@@ -65,9 +79,49 @@ async def follow(pipeline: Pipeline, path: Path, options: FileOptions) -> AsyncG
         transcript = work.result()
         if segments:
             yield tuple(segments)
+        await keep_transcript(services.settings.transcription_storage_path, transcript, upload.filename)
         yield transcript
     finally:
         if not work.done():
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await work
+
+
+async def stream_answer(
+    request: web.Request,
+    content_type: str,
+    news: AsyncGenerator[News, None],
+    *,
+    write: Callable[[News], Awaitable[bytes]],
+    write_error: Callable[[HybridError], bytes],
+    closing: bytes = b"",
+) -> web.StreamResponse:
+    """Answer with `news` as they come, each as the bytes `write` makes of it, and `closing` after the last.
+
+    The answer begins with the first bytes. What fails before that is raised, for a plain error with its own status;
+    what fails later becomes the answer's last bytes by `write_error`.
+    """
+    response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    response.content_type = content_type
+    try:
+        async with aclosing(news):
+            async for item in news:
+                if data := await write(item):
+                    if not response.prepared:
+                        await response.prepare(request)
+                    await response.write(data)
+        if closing:
+            await response.write(closing)
+    except ConnectionError:
+        raise
+    except HybridError as e:
+        if not response.prepared:
+            raise
+        await response.write(write_error(e))
+    except Exception:
+        if not response.prepared:
+            raise
+        log.exception("request %s failed", request[REQUEST_ID])
+        await response.write(write_error(unknown_error(request[REQUEST_ID])))
+    return response

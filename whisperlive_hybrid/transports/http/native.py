@@ -1,15 +1,13 @@
 """The native door: POST /transcribe with a file, POST /transcribe/url with an address.
 
 The answer is one JSON object, a text, or subtitles; with `Accept: application/x-ndjson` it is a stream of JSON lines
-(`progress`, `segment`, and as the last one `done` or `error`) that starts as soon as the file is here.
+(`progress`, `segment`, and as the last one `done` or `error`) that starts as soon as there is something to tell.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -20,12 +18,12 @@ from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput, HybridError
 from whisperlive_hybrid.jobs import formats
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
-from whisperlive_hybrid.transports.http.errors import WireError, envelope, json_response, unknown_error
+from whisperlive_hybrid.transports.http.errors import WireError, envelope, json_response
 from whisperlive_hybrid.transports.http.fetch import AllowedHosts, fetch_upload
-from whisperlive_hybrid.transports.http.following import News, follow
+from whisperlive_hybrid.transports.http.following import News, follow, stream_answer, transcribe
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.options import native_options
-from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.uploads import (
     Upload,
     UploadRules,
@@ -36,8 +34,6 @@ from whisperlive_hybrid.transports.http.uploads import (
 )
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 NDJSON = "application/x-ndjson"
 MANY_SEGMENTS = 100
@@ -96,30 +92,23 @@ class _NativeDoor:
         options, format_ = native_options(form, self.services.settings, self.services.engine)
         if NDJSON in request.headers.get("Accept", ""):
             return await self._stream(request, upload, options)
-        transcript = await self.services.pipeline.transcribe(upload.file.path, options)
+        transcript = await transcribe(self.services, upload, options)
         return await respond(transcript, format_, upload.filename)
 
     async def _stream(self, request: web.Request, upload: Upload, options: FileOptions) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        response.content_type = NDJSON
-        await response.prepare(request)
-        try:
-            async with aclosing(follow(self.services.pipeline, upload.file.path, options)) as news:
-                n_sent = 0
-                async for item in news:
-                    for line in await _lines(item, n_sent, upload.filename):
-                        await response.write(msgspec.json.encode(line) + b"\n")
-                    n_sent += len(item) if isinstance(item, tuple) else 0
-        except ConnectionError:
-            raise
-        except HybridError as e:
-            await response.write(msgspec.json.encode({"type": "error", **envelope(e)}) + b"\n")
-        except Exception:
-            log.exception("request %s failed", request[REQUEST_ID])
-            error = envelope(unknown_error(request[REQUEST_ID]))
-            await response.write(msgspec.json.encode({"type": "error", **error}) + b"\n")
-        await response.write_eof()
-        return response
+        n_told = 0
+
+        async def write(item: News) -> bytes:
+            nonlocal n_told
+            lines = await _lines(item, n_told, upload.filename)
+            n_told += len(item) if isinstance(item, tuple) else 0
+            return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+
+        def write_error(error: HybridError) -> bytes:
+            return msgspec.json.encode({"type": "error", **envelope(error)}) + b"\n"
+
+        news = follow(self.services, upload, options)
+        return await stream_answer(request, NDJSON, news, write=write, write_error=write_error)
 
 
 async def respond(transcript: Transcript, format_: str, filename: str) -> web.Response:

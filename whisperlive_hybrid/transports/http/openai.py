@@ -6,9 +6,7 @@ repeated `name[]`, nested objects as `name[key]`, fields left empty, the file fi
 
 from __future__ import annotations
 
-import logging
 import time
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,8 +18,8 @@ from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.window import Task
 from whisperlive_hybrid.errors import HybridError, NotFound
 from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
-from whisperlive_hybrid.transports.http.errors import WireError, json_response, openai_envelope, unknown_error
-from whisperlive_hybrid.transports.http.following import follow
+from whisperlive_hybrid.transports.http.errors import WireError, json_response, openai_envelope
+from whisperlive_hybrid.transports.http.following import News, follow, stream_answer, transcribe
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native import off_loop, text_response, upload_rules
 from whisperlive_hybrid.transports.http.openai_answers import Deltas, short_answer, verbose_answer
@@ -33,10 +31,8 @@ from whisperlive_hybrid.transports.http.options import (
     resolve_model,
     speech_options,
 )
-from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload
-
-log = logging.getLogger(__name__)
 
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 GRANULARITIES = ("word", "segment")
@@ -191,7 +187,7 @@ class _OpenAIDoor:
 
     async def _answer(self, upload: Upload, wanted: _Wanted) -> web.Response:
         began = time.monotonic()
-        transcript = await self.services.pipeline.transcribe(upload.file.path, wanted.options)
+        transcript = await transcribe(self.services, upload, wanted.options)
         response = await _write(transcript, wanted)
         response.headers["openai-processing-ms"] = str(round((time.monotonic() - began) * 1000))
         response.headers["openai-version"] = "2020-10-01"
@@ -199,30 +195,26 @@ class _OpenAIDoor:
 
     async def _stream(self, request: web.Request, upload: Upload, wanted: _Wanted) -> web.StreamResponse:
         """Server-sent events. Deltas are append-only and join to the text of the last event."""
-        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        response.content_type, response.charset = "text/event-stream", "utf-8"
-        await response.prepare(request)
         deltas = Deltas()
-        try:
-            async with aclosing(follow(self.services.pipeline, upload.file.path, wanted.options)) as news:
-                async for item in news:
-                    if item is None:
-                        await response.write(b": waiting\n\n")
-                    elif isinstance(item, tuple):
-                        if delta := deltas.add("".join(s.text for s in item)):
-                            await response.write(_event({"type": "transcript.text.delta", "delta": delta}))
-                    elif isinstance(item, Transcript):
-                        await response.write(_event({"type": "transcript.text.done", "text": deltas.text}))
-            await response.write(b"data: [DONE]\n\n")
-        except ConnectionError:
-            raise
-        except HybridError as e:
-            await response.write(_event(openai_envelope(e)))
-        except Exception:
-            log.exception("request %s failed", request[REQUEST_ID])
-            await response.write(_event(openai_envelope(unknown_error(request[REQUEST_ID]))))
-        await response.write_eof()
-        return response
+
+        async def write(item: News) -> bytes:
+            if item is None:
+                return b": waiting\n\n"
+            if isinstance(item, tuple):
+                delta = deltas.add("".join(s.text for s in item))
+                return _event({"type": "transcript.text.delta", "delta": delta}) if delta else b""
+            if isinstance(item, Transcript):
+                return _event({"type": "transcript.text.done", "text": deltas.text})
+            return b""
+
+        return await stream_answer(
+            request,
+            "text/event-stream",
+            follow(self.services, upload, wanted.options),
+            write=write,
+            write_error=lambda error: _event(openai_envelope(error)),
+            closing=b"data: [DONE]\n\n",
+        )
 
 
 async def _write(transcript: Transcript, wanted: _Wanted) -> web.Response:
