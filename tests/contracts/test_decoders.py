@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from tests.support.encoded_audio import (
 from whisperlive_hybrid.audio.codecs import CODECS, Codec, make_decoder
 from whisperlive_hybrid.audio.decoder import StreamDecoder
 from whisperlive_hybrid.errors import HybridError, UndecodableAudio
+from whisperlive_hybrid.live import commands as live_commands
 
 SECONDS = 1.37
 SIGNAL = melody(SECONDS)
@@ -52,6 +54,10 @@ STREAMS: dict[str, tuple[Make, bytes]] = {
     "f32 48 kHz": (lambda: make_decoder("pcm_f32le", sample_rate=48_000), melody(0.25).astype("<f4").tobytes()),
 }
 CONTAINERS = [name for name in STREAMS if name.startswith(("ogg", "webm"))]
+
+
+def test_the_codecs_a_client_can_name_are_those_there_is_a_decoder_for() -> None:
+    assert get_args(live_commands.Codec) == CODECS
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -156,7 +156,7 @@ class OggOpusDecoder(OpusWireDecoder):
             if page.bos:
                 self._begin(page)
             elif page.serial == self._serial and self._track is not None:
-                yield self._decode(page, self._track)
+                yield from self._decode(page, self._track)
             elif self._track is None:
                 raise UndecodableAudio(
                     f"the Ogg stream holds {self._other_codec or 'no Opus'}, not Opus",
@@ -180,12 +180,19 @@ class OggOpusDecoder(OpusWireDecoder):
         self._partial = None
         self._granule = None
 
-    def _decode(self, page: Page, track: OpusTrack) -> Samples:
+    def _decode(self, page: Page, track: OpusTrack) -> Iterator[Samples]:
         if page.sequence != self._next_sequence:
             self._partial = None
         self._next_sequence = page.sequence + 1
         before48 = track.position48
-        samples = join([track.decode(packet) for packet in self._packets(page)])
+        blocks: list[Samples] = []
+        try:
+            for packet in self._packets(page):
+                blocks.append(track.decode(packet))
+        except UndecodableAudio:
+            yield join(blocks)
+            raise
+        samples = join(blocks)
         if page.granule != _NO_GRANULE:
             if page.eos:
                 # The last page's granule position may say that fewer samples count than were decoded (RFC 7845 §4.4).
@@ -195,7 +202,7 @@ class OggOpusDecoder(OpusWireDecoder):
             if not self._tags_pending:
                 self._granule = page.granule
         self._ended = self._ended or page.eos
-        return samples
+        yield samples
 
     def _packets(self, page: Page) -> Iterator[bytes]:
         """Packets that end on this page. The comment header is passed over without being stored (it may be large)."""

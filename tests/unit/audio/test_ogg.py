@@ -164,6 +164,14 @@ def test_what_cannot_be_decoded_says_why(data: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
+def test_what_comes_before_a_bad_packet_on_its_page_is_kept() -> None:
+    decoder = OggOpusDecoder()
+    samples = decoder.feed(ogg([*PACKETS[:5], *[b"\xe3"] * 10], per_page=50))
+    assert len(samples) == 10 * 320 - 104
+    with pytest.raises(UndecodableAudio):
+        decoder.flush()
+
+
 def test_the_reader_keeps_no_more_than_a_page() -> None:
     reader = PageReader()
     data = ogg(PACKETS)
