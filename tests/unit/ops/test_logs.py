@@ -7,16 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.logging_state import logging_as_it_was
 from whisperlive_hybrid.ops.logs import set_up_logging, without_secrets
 
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with logging_as_it_was():
+        yield
 
 
 def test_text_lines_name_the_place_within_the_package() -> None:
