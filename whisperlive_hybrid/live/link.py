@@ -32,6 +32,7 @@ class Link:
         self._farewell: Numbered | None = None
         self._closing: Closing | None = None
         self._changed = asyncio.Event()
+        self._over = asyncio.Event()
 
     # --- for the front door ----------------------------------------------------------------------------------------
 
@@ -78,6 +79,10 @@ class Link:
             self._changed.clear()
             await self._changed.wait()
 
+    async def wait_ended(self) -> None:
+        """Wait until the session does not listen to this connection any more."""
+        await self._over.wait()
+
     def let_go(self, *, clean: bool) -> None:
         """The connection is gone. `clean`: on purpose, so that nobody will come back."""
         self.session.let_go(self, clean=clean)
@@ -92,6 +97,7 @@ class Link:
         """Close this connection; the session itself may go on."""
         if self._closing is None:
             self._closing = closing
+            self._over.set()
             if farewell is not None:
                 self._farewell = Numbered(self.session.log.last_number, farewell)
             self.wake()

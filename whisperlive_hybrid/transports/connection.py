@@ -33,6 +33,8 @@ OPEN_WITHIN_S: Final = 60.0
 """From the handshake to the first message."""
 
 
+FAREWELL_WITHIN_S: Final = 1.0
+"""For the last words to a client that reads too slowly or was taken over."""
 START_GRACE_S: Final = 0.25
 """A session that the query string asks for starts after this, or with the first message."""
 
@@ -201,7 +203,8 @@ async def _run(connection: Connection, dialect: Dialect, link: Link) -> None:
     reader = asyncio.create_task(_read(connection, dialect, link, watch), name="live read")
     writer = asyncio.create_task(_write(connection, dialect, link), name="live write")
     pinger = asyncio.create_task(_ping(connection, watch), name="live ping")
-    tasks = (reader, writer, pinger)
+    ender = asyncio.create_task(_drop_if_stuck(connection, link), name="live end")
+    tasks = (reader, writer, pinger, ender)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -251,6 +254,14 @@ async def _write(connection: Connection, dialect: Dialect, link: Link) -> Closin
         if isinstance(event, Closing):
             return event
         await _say(connection, dialect, event)
+
+
+async def _drop_if_stuck(connection: Connection, link: Link) -> None:
+    """A connection that the session has given up may be one that takes no more bytes: do not wait for it."""
+    await link.wait_ended()
+    await asyncio.sleep(FAREWELL_WITHIN_S)
+    connection.abort()
+    raise ConnectionLost(clean=False)
 
 
 async def _ping(connection: Connection, watch: _Watch) -> None:

@@ -1,11 +1,11 @@
-"""The one loop and the sessions behind it, without sockets and models: broken connections, slow clients, full sessions."""
+"""The one loop and the sessions behind it, without sockets and models: broken connections, slow and fast clients."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.transports import connection as loop
-from whisperlive_hybrid.transports.connection import serve_connection
+from whisperlive_hybrid.transports.connection import ConnectionLost, serve_connection
 from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
 RULES = LiveRules(partial_interval_s=0.01, retry_after_s=0.001, trim_after_s=4.0)
@@ -52,6 +52,7 @@ async def served(engine: LevelEngine, limits: LiveLimits | None = None) -> Async
         yield serving
     for task in serving.tasks:
         await asyncio.wait_for(task, 5)
+    await asyncio.sleep(0)  # cancelled ones of the test's own connection
     assert asyncio.all_tasks() - before == set(), "every task has ended"
 
 
@@ -157,7 +158,8 @@ async def test_a_client_that_sends_faster_than_is_transcribed_is_slowed_and_lose
         pushing = asyncio.create_task(push())
         listening = asyncio.create_task(hear_all(client))
         await asyncio.sleep(0.5)
-        bound_s = RULES.max_backlog_s + running_session.INBOX_BYTES / 4 / SAMPLE_RATE + 10
+        # Of 300 s: the backlog (pauses between sentences come on top), the inbox, what is in hand.
+        bound_s = 1.25 * RULES.max_backlog_s + running_session.INBOX_BYTES / 4 / SAMPLE_RATE + 20
         assert taken < bound_s, "one message is one second"
         engine.gate.set()
         await asyncio.wait_for(pushing, 20)
@@ -190,10 +192,9 @@ async def test_a_client_that_never_reads_is_closed_and_may_come_back(monkeypatch
         await client.say(START | {"interim": False})
         ready = await client.hear()
         assert ready is not None
-        sent = 0
         for i in range(0, len(data), 16_000):
-            await client.say(data[i : i + 16_000])
-            sent += 1
+            with suppress(ConnectionLost):
+                await client.say(data[i : i + 16_000])
             if serving.live.n_waiting:
                 break
             await asyncio.sleep(0.002)

@@ -65,8 +65,9 @@ class HttpSocketConnection:
         """See Connection."""
         self._pong.clear()
         try:
-            await self._socket.ping()
-            await asyncio.wait_for(self._pong.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._socket.ping()
+                await self._pong.wait()
         except TimeoutError:
             return False
         except (ConnectionError, RuntimeError):

@@ -85,8 +85,8 @@ class SocketConnection:
     async def ping(self, timeout_s: float) -> bool:
         """See Connection."""
         try:
-            pong = await self._socket.ping()
-            await asyncio.wait_for(pong, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await (await self._socket.ping())
         except TimeoutError:
             return False
         except ConnectionClosed:
