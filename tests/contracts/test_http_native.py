@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -324,8 +325,9 @@ def test_wrong_addresses(client: httpx.Client, request_: dict[str, Any], status:
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-def test_a_caller_who_leaves_takes_the_work_along(server: HttpServer, client: httpx.Client) -> None:
-    """A long file, and a connection that is cut while its windows wait and run."""
+@contextmanager
+def long_request(server: HttpServer) -> Iterator[None]:
+    """A connection whose file is being transcribed; cut at the end of the block."""
     talk = clips("en", conversations=True)[1].samples()
     long = wav((np.tile(talk, 2)[: 16000 * 75] * 32767).astype(np.int16))
     address = urlsplit(server.url)
@@ -333,6 +335,12 @@ def test_a_caller_who_leaves_takes_the_work_along(server: HttpServer, client: ht
         head = f"POST /transcribe HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: audio/wav\r\n"
         connection.sendall(f"{head}Content-Length: {len(long)}\r\n\r\n".encode() + long)
         wait_until(lambda: server.windows() > 0)
+        yield
+
+
+def test_a_caller_who_leaves_takes_the_work_along(server: HttpServer, client: httpx.Client) -> None:
+    """A long file, and a connection that is cut while its windows wait and run."""
+    with long_request(server):
         assert len(server.uploads()) == 1
 
     wait_until(lambda: server.windows() == 0 and server.uploads() == [])
@@ -350,3 +358,27 @@ def test_a_reader_of_news_who_leaves(server: HttpServer) -> None:
         next(answer.iter_lines())
 
     wait_until(lambda: server.windows() == 0 and server.uploads() == [])
+
+
+def test_a_full_server_and_a_file_that_is_too_long(tmp_path: Path, clip: Clip) -> None:
+    with (
+        http_server(tmp_path / "uploads", max_file_jobs=1, max_queued_files=0, max_audio_s=100) as small,
+        httpx.Client(base_url=small.url, timeout=60) as http,
+    ):
+        with long_request(small):
+            native = send(http, clip)
+            content = {"file": clip.path.read_bytes()}
+            like_openai = http.post("/v1/audio/transcriptions", files=content, data={"model": "whisper-1"})
+            news = http.post("/transcribe", files=content, headers={"Accept": "application/x-ndjson"})
+        wait_until(lambda: small.windows() == 0)
+        again = send(http, clip, language="en")
+        too_long = http.post("/transcribe", files={"file": silence(101)})
+
+    assert [a.status_code for a in (native, like_openai, news)] == [503, 429, 503]
+    assert native.json()["error"]["code"] == "full"
+    assert native.json()["error"]["retry_after_s"] > 0
+    assert like_openai.json()["error"]["code"] == "rate_limit_exceeded"
+    assert int(like_openai.headers["retry-after-ms"]) >= 1000
+    assert int(native.headers["retry-after"]) >= 1
+    assert again.status_code == 200
+    assert (too_long.status_code, too_long.json()["error"]["code"]) == (413, "too_long")
