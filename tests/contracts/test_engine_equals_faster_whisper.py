@@ -1,14 +1,14 @@
 """Our engine writes what faster-whisper's `transcribe` writes: same words, times and scores, window by window.
 
-What is compared is the first window of each clip (all clips here are shorter than 30 s), because the walk from window to
-window is the file pipeline's business. Known and intended differences:
+What is compared is the first window of each clip (all clips here are shorter than 30 s), because the walk from window
+to window is the file pipeline's business. Known and intended differences:
 
 * The language is detected on the very encoder output that is decoded. faster-whisper encodes once more for it, with one
   frame (10 ms) of padding that decoding leaves out, so probabilities differ a little.
 * `max_new_tokens=n` allows n new tokens. faster-whisper passes prompt + n as CTranslate2's `max_length`, of which
   CTranslate2 uses half, so it stops after about (prompt + n) / 2.
-* Hotwords and previous text at their limits together are cut so that 64 positions stay free for the text; faster-whisper
-  overflows the decoder.
+* Hotwords and previous text at their limits together are cut so that 64 positions stay free for the text;
+  faster-whisper overflows the decoder.
 * Segment times are rounded to a millisecond, word probabilities are plain floats.
 """
 
@@ -85,8 +85,6 @@ def assert_same(hypothesis: Hypothesis, segments: list[Any], *, words: bool = Fa
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda c: c.path.stem)
 def test_text_scores_and_word_times(ours: WhisperBackend, theirs: WhisperModel, clip: Clip) -> None:
-    if clip.duration_s > 30:
-        clip = next(c for c in CLIPS if c.duration_s < 30 and len(c.utterances) > 1)
     expected, _ = first_window(theirs, clip, language=clip.language, word_timestamps=True)
     (hypothesis,) = ours.run([request(ours, clip, DecodeOptions(language=clip.language, word_times=True))])
     assert_same(hypothesis, expected, words=True)
@@ -228,7 +226,7 @@ def test_fallback_decodes_only_the_rows_that_failed(ours: WhisperBackend, monkey
     bad = replace(good, log_prob_threshold=10.0)
     results = ours.run([request(ours, c, o) for c, o in zip(clips("en")[:3], (good, bad, good), strict=True)])
     assert sizes == [3, 1]
-    assert encoded == [3]
+    assert sum(encoded) == 3
     assert [r.segments[0].temperature for r in results] == [0.0, 0.2, 0.0]
 
 

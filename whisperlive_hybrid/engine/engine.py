@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 import numpy as np
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
-from whisperlive_hybrid.engine import models
+from whisperlive_hybrid.engine import memory, models
 from whisperlive_hybrid.engine.backend import LanguageProbabilities, Request
 from whisperlive_hybrid.engine.device import Device, find_device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
@@ -96,6 +96,7 @@ class Engine:
     async def __aenter__(self) -> Self:
         options = self.options
         self._loop = asyncio.get_running_loop()
+        memory.keep_freed_memory()
         self.device = await asyncio.to_thread(
             find_device, options.device, options.device_index, options.compute_type, options.threads, options.max_batch
         )

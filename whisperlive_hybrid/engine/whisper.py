@@ -13,6 +13,7 @@ import ctranslate2
 import numpy as np
 import tokenizers
 from ctranslate2.models import Whisper
+from numpy.typing import NDArray
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 from whisperlive_hybrid.engine import fallback, prompt, words
@@ -27,6 +28,9 @@ from whisperlive_hybrid.engine.window import DecodeOptions, Lane
 
 _MAX_INITIAL_TIMESTAMP = 50
 """Speech begins at most 1 s (50 steps of 20 ms) into the window."""
+_CPU_ENCODER_FRAMES = 3000
+"""Frames that a CPU encodes at once. The encoder's arithmetic gains nothing from larger batches there, and attention
+scores (heads x frames² each) fall out of the cache; the decoder does gain, and always takes the whole batch."""
 
 
 class Encoded:
@@ -36,23 +40,28 @@ class Encoded:
     direction, and happens only where part of a batch goes its own way; a whole batch never leaves the device.
     """
 
-    def __init__(self, output: Any, n_rows: int) -> None:
-        self.output = output
-        self.n_rows = n_rows
-        self._on_cpu: Any = None
+    def __init__(self, parts: Sequence[Any], n_rows: int) -> None:
+        self._n_rows = n_rows
+        self._array: NDArray[Any] | None = None
+        if len(parts) > 1:
+            self._array = np.concatenate([_to_numpy(part) for part in parts])
+        self._whole = parts[0] if self._array is None else ctranslate2.StorageView.from_array(self._array)
 
-    def rows(self, indices: Sequence[int]) -> Any:
-        """StorageView [len(indices), frames, width]."""
-        if list(indices) == list(range(self.n_rows)):
-            return self.output
-        if self._on_cpu is None:
-            cpu = self.output
-            if cpu.device != "cpu":
-                cpu = cpu.to(ctranslate2.DataType.float32).to_device(ctranslate2.Device.cpu)
-            elif cpu.dtype != ctranslate2.DataType.float32:
-                cpu = cpu.to(ctranslate2.DataType.float32)
-            self._on_cpu = np.asarray(cpu)
-        return ctranslate2.StorageView.from_array(np.ascontiguousarray(self._on_cpu[list(indices)]))
+    def rows(self, indices: Sequence[int] | None = None) -> Any:
+        """StorageView [len(indices), frames, width]; all rows without indices."""
+        if indices is None or list(indices) == list(range(self._n_rows)):
+            return self._whole
+        if self._array is None:
+            self._array = _to_numpy(self._whole)
+        return ctranslate2.StorageView.from_array(np.ascontiguousarray(self._array[list(indices)]))
+
+
+def _to_numpy(output: Any) -> NDArray[Any]:
+    if output.device != "cpu":
+        output = output.to_device(ctranslate2.Device.cpu)
+    if output.dtype == ctranslate2.DataType.bfloat16:  # numpy has no such type
+        output = output.to(ctranslate2.DataType.float32)
+    return np.asarray(output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ class WhisperBackend:
         """(code, probability) for each window, likeliest first."""
         if not self.multilingual:
             return [[("en", 1.0)] for _ in requests]
-        return _languages(self._model.detect_language(self._encode(requests).output))
+        return _languages(self._model.detect_language(self._encode(requests).rows()))
 
     def run(self, requests: Sequence[Request]) -> list[Hypothesis]:
         """Transcribe windows that share a batch key."""
@@ -156,8 +165,13 @@ class WhisperBackend:
         ]
 
     def _encode(self, requests: Sequence[Request]) -> Encoded:
-        mel = np.ascontiguousarray(np.stack([r.features for r in requests]))
-        return Encoded(self._model.encode(ctranslate2.StorageView.from_array(mel)), len(requests))
+        n_rows, n_frames = len(requests), requests[0].features.shape[1]
+        step = n_rows if self._device.kind == "cuda" else max(1, _CPU_ENCODER_FRAMES // n_frames)
+        parts = []
+        for first in range(0, n_rows, step):
+            mel = np.stack([r.features for r in requests[first : first + step]])
+            parts.append(self._model.encode(ctranslate2.StorageView.from_array(mel)))
+        return Encoded(parts, n_rows)
 
     def _spoken(self, encoded: Encoded, requests: Sequence[Request]) -> list[_Spoken]:
         """The language of each window: given, or detected among those allowed."""

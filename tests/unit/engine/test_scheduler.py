@@ -1,0 +1,294 @@
+"""Who runs next, with whom, and what happens when that fails. Time is turned by hand."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.engine import make_key, make_window
+from whisperlive_hybrid.engine import scheduler as module
+from whisperlive_hybrid.engine.scheduler import FILE_TURN, LIVE_MEMORY_S, Batch, Scheduler, SchedulerLimits
+from whisperlive_hybrid.engine.window import Lane, Window
+from whisperlive_hybrid.errors import Refused, Superseded
+
+
+def a_scheduler(max_batch: int = 4, bound: int = 100) -> Scheduler:
+    return Scheduler(SchedulerLimits(max_batch=max_batch, max_queued=dict.fromkeys(Lane, bound)))
+
+
+def add(scheduler: Scheduler, window: Window, now: float = 0.0, *, prompt: int = 0) -> list[Window]:
+    return scheduler.add(window, make_key(window, prompt=prompt), now)
+
+
+def run(scheduler: Scheduler, now: float = 0.0, takes: float = 0.0) -> list[str]:
+    """Run the next batch; the owners in it."""
+    batch = scheduler.next_batch(now)
+    assert batch is not None
+    scheduler.complete(batch, now + takes)
+    return [w.owner for w in batch.windows]
+
+
+def test_nothing_waits() -> None:
+    assert a_scheduler().next_batch(0.0) is None
+
+
+def test_finals_before_partials_before_files() -> None:
+    s = a_scheduler()
+    for owner, lane in (("file", Lane.FILE), ("partial", Lane.PARTIAL), ("final", Lane.FINAL)):
+        add(s, make_window(owner, lane, deadline=0.0))
+    assert [run(s), run(s), run(s)] == [["final"], ["partial"], ["file"]]
+
+
+def test_earliest_deadline_first_within_a_lane() -> None:
+    s = a_scheduler(max_batch=1)
+    for owner, deadline in (("late", 3.0), ("early", 1.0), ("middle", 2.0), ("early too", 1.0)):
+        add(s, make_window(owner, deadline=deadline))
+    assert [run(s)[0] for _ in range(4)] == ["early", "early too", "middle", "late"]
+
+
+def test_a_batch_shares_its_key_and_keeps_its_size() -> None:
+    s = a_scheduler(max_batch=3)
+    for i in range(5):
+        add(s, make_window(f"plain {i}", deadline=i))
+    add(s, make_window("prompted", deadline=0.5), prompt=16)
+    assert run(s) == ["plain 0", "plain 1", "plain 2"]
+    assert run(s) == ["prompted"]
+    assert run(s) == ["plain 3", "plain 4"]
+
+
+def test_a_newer_partial_takes_the_place_of_the_older() -> None:
+    s = a_scheduler()
+    old, new, other = (make_window(o, Lane.PARTIAL) for o in ("a", "a", "b"))
+    assert add(s, old) == []
+    assert add(s, other) == []
+    assert add(s, new) == [old]
+    with pytest.raises(Superseded):
+        add(s, old)
+    batch = s.next_batch(0.0)
+    assert batch is not None
+    assert set(batch.windows) == {new, other}
+
+
+def test_a_running_partial_is_not_replaced() -> None:
+    s = a_scheduler()
+    add(s, make_window("a", Lane.PARTIAL))
+    batch = s.next_batch(0.0)
+    assert batch is not None
+    assert add(s, make_window("a", Lane.PARTIAL)) == []
+    assert len(s.complete(batch, 1.0)) == 1
+
+
+def test_finals_of_one_owner_all_run() -> None:
+    s = a_scheduler()
+    for _ in range(3):
+        assert add(s, make_window("a", Lane.FINAL)) == []
+    assert run(s) == ["a", "a", "a"]
+
+
+def test_a_full_lane_refuses_and_says_when_to_come_back() -> None:
+    s = a_scheduler(max_batch=1, bound=6)
+    add(s, make_window("first"))
+    run(s, takes=2.0)
+    for i in range(6):
+        add(s, make_window(f"{i}"))
+    with pytest.raises(Refused) as refusal:
+        add(s, make_window("one too many"))
+    assert refusal.value.retry_after_s == pytest.approx(12.0)
+    add(s, make_window("another lane", Lane.FILE))
+
+
+def test_a_replacement_needs_no_room() -> None:
+    s = a_scheduler(bound=1)
+    old = make_window("a", Lane.PARTIAL)
+    add(s, old)
+    assert add(s, make_window("a", Lane.PARTIAL)) == [old]
+    with pytest.raises(Refused):
+        add(s, make_window("b", Lane.PARTIAL))
+
+
+def test_files_have_their_turn_under_endless_live_load() -> None:
+    s = a_scheduler(max_batch=1)
+    add(s, make_window("file", Lane.FILE))
+    order = []
+    for i in range(3 * FILE_TURN):
+        add(s, make_window(f"live {i}", Lane.FINAL))
+        order += run(s)
+    assert order.index("file") == FILE_TURN
+
+
+def test_a_turn_is_not_saved_up_while_no_file_waits() -> None:
+    s = a_scheduler(max_batch=1)
+    for i in range(2 * FILE_TURN):
+        add(s, make_window(f"{i}"))
+        run(s)
+    add(s, make_window("file", Lane.FILE))
+    add(s, make_window("final"))
+    assert run(s) == ["final"]
+
+
+def test_file_batches_are_short_while_there_is_live_audio() -> None:
+    s = a_scheduler(max_batch=8)
+
+    def fill() -> None:
+        for i in range(8):
+            add(s, make_window(f"{i}", Lane.FILE), now=100.0)
+
+    fill()
+    assert len(run(s, now=100.0, takes=8.0)) == 8, "nobody is live"
+    add(s, make_window("live", Lane.PARTIAL), now=101.0)
+    run(s, now=101.0)
+    fill()
+    assert len(run(s, now=102.0, takes=2.0)) == 2, "one second each, two seconds allowed"
+    while s.capacity().queued[Lane.FILE]:
+        run(s, now=103.0)
+    fill()
+    assert len(run(s, now=102.0 + LIVE_MEMORY_S, takes=8.0)) == 8, "nobody has been live for long"
+
+
+def test_slow_windows_still_run_one_by_one() -> None:
+    s = a_scheduler()
+    add(s, make_window("file", Lane.FILE))
+    run(s, takes=60.0)
+    add(s, make_window("live", Lane.PARTIAL))
+    run(s)
+    add(s, make_window("a", Lane.FILE))
+    add(s, make_window("b", Lane.FILE))
+    assert len(run(s)) == 1
+
+
+def test_cancelling_what_waits_and_what_runs() -> None:
+    s = a_scheduler(max_batch=2)
+    running, gone, waiting = (make_window(o) for o in ("running", "gone", "waiting"))
+    for window in (running, gone, waiting):
+        add(s, window)
+    batch = s.next_batch(0.0)
+    assert batch is not None
+    assert s.cancel(waiting.id) is waiting
+    assert s.cancel(gone.id) is None, "it runs; its result will be dropped"
+    assert s.cancel(999_999_999) is None
+    assert s.complete(batch, 1.0) == [running]
+    assert s.next_batch(1.0) is None
+    assert s.capacity().running == 0
+
+
+def test_cancelling_an_owner_takes_all_lanes() -> None:
+    s = a_scheduler(max_batch=1)
+    mine = [make_window("me", lane) for lane in Lane]
+    for window in [*mine, make_window("other", Lane.FILE)]:
+        add(s, window)
+    batch = s.next_batch(0.0)
+    assert batch is not None
+    assert set(s.cancel_owner("me")) == set(mine)
+    assert s.cancel_owner("me") == []
+    assert s.complete(batch, 1.0) == []
+    assert run(s) == ["other"]
+
+
+def test_a_failed_batch_is_tried_again_one_by_one_and_then_lost() -> None:
+    s = a_scheduler(max_batch=3)
+    windows = [make_window(o) for o in ("a", "poison", "c")]
+    for window in windows:
+        add(s, window)
+    batch = s.next_batch(0.0)
+    assert batch is not None
+    failed = s.fail(batch, 1.0)
+    assert (set(failed.retried), failed.lost) == (set(windows), ())
+    add(s, make_window("new", deadline=5.0))
+    fates = {}
+    while (batch := s.next_batch(2.0)) is not None:
+        assert len(batch.windows) == 1
+        owner = batch.windows[0].owner
+        fates[owner] = s.fail(batch, 3.0).lost if owner == "poison" else tuple(s.complete(batch, 3.0))
+    assert list(fates) == ["a", "poison", "c", "new"]
+    assert all(len(fate) == 1 for fate in fates.values())
+
+
+def test_a_cancelled_window_is_not_retried() -> None:
+    s = a_scheduler()
+    window = make_window("a")
+    add(s, window)
+    batch = s.next_batch(0.0)
+    assert batch is not None
+    s.cancel(window.id)
+    assert s.fail(batch, 1.0).retried == ()
+    assert s.next_batch(1.0) is None
+
+
+def test_shrinking_stops_at_one() -> None:
+    s = a_scheduler(max_batch=4)
+    for _ in range(5):
+        s.shrink()
+    for i in range(2):
+        add(s, make_window(f"{i}"))
+    assert len(run(s)) == 1
+
+
+def test_capacity_tells_queues_and_wait() -> None:
+    s = a_scheduler(max_batch=1)
+    add(s, make_window("measured"))
+    run(s, takes=3.0)
+    for lane in (Lane.FINAL, Lane.FINAL):
+        add(s, make_window("x", lane))
+    running = s.next_batch(0.0)
+    capacity = s.capacity()
+    assert running is not None
+    assert capacity.queued == {Lane.FINAL: 1, Lane.PARTIAL: 0, Lane.FILE: 0}
+    assert capacity.running == 1
+    assert capacity.wait_s == pytest.approx(3.0)
+    assert capacity.max_queued[Lane.FILE] == 100
+
+
+def test_dropping_all() -> None:
+    s = a_scheduler()
+    windows = [make_window("x", lane) for lane in Lane]
+    for window in windows:
+        add(s, window)
+    assert s.drop_all() == windows
+    assert s.next_batch(0.0) is None
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("add"), st.sampled_from("abc"), st.sampled_from(Lane), st.integers(0, 5)),
+            st.tuples(st.sampled_from(["run", "complete", "fail"])),
+            st.tuples(st.just("cancel"), st.sampled_from("abc")),
+        ),
+        max_size=60,
+    )
+)
+def test_no_window_is_lost_or_answered_twice(steps: list[tuple]) -> None:  # type: ignore[type-arg]
+    """Whatever happens: every window ends once, as done, replaced, cancelled or lost."""
+    s = a_scheduler(max_batch=3)
+    added: set[int] = set()
+    ended: list[int] = []
+    batch: Batch | None = None
+    for step in [*steps, *[("complete",), ("run",)] * 100]:
+        if step[0] == "add":
+            window = make_window(step[1], step[2], step[3])
+            added.add(window.id)
+            ended += [w.id for w in add(s, window)]
+        elif step[0] == "cancel":
+            ended += [w.id for w in s.cancel_owner(step[1])]
+        elif step[0] == "run" and batch is None:
+            batch = s.next_batch(0.0)
+        elif batch is not None and step[0] == "complete":
+            ended += [w.id for w in s.complete(batch, 0.0)]
+            batch = None
+        elif batch is not None and step[0] == "fail":
+            ended += [w.id for w in s.fail(batch, 0.0).lost]
+            batch = None
+    assert sorted(ended) == sorted(added)
+    assert s.capacity().running == 0
+
+
+def test_it_is_pure() -> None:
+    """No clock, thread, loop or socket: those belong to the worker."""
+    tree = ast.parse(Path(module.__file__).read_text())
+    imported = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+    imported |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert not imported & {"asyncio", "threading", "time", "socket", "concurrent.futures"}
