@@ -20,10 +20,10 @@ summary:focus-visible, a:focus-visible { outline: 3px solid currentColor; outlin
 code, pre { font-family: ui-monospace, "Cascadia Mono", Menlo, monospace; font-size: .92em; overflow-wrap: anywhere; }
 .get, .post, .delete { font-weight: 700; display: inline-block; min-width: 4.5rem; }
 .get { color: var(--get); } .post { color: var(--post); } .delete { color: var(--delete); }
-.scroll { overflow-x: auto; }
+.scroll { margin-block: .75rem; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .75rem .3rem 0; text-align: start; vertical-align: top; }
-pre { background: var(--soft); border-radius: .5rem; overflow-x: auto; padding: .75rem; }
+pre { background: var(--soft); border-radius: .5rem; padding: .75rem; white-space: pre-wrap; }
 """
 
 _EXAMPLE = """curl -F file=@talk.mp3 http://localhost:8080/transcribe
@@ -105,6 +105,8 @@ def _kind(schema: Json) -> str:
     text = " or ".join(kind) if isinstance(kind, list) else str(kind)
     if text == "array":
         text = f"list of {_kind(schema.get('items', {}))}"
+    if schema.get("format") == "binary":
+        text = "file"
     if "const" in schema:
         text = str(schema["const"]).lower()
     if "enum" in schema:
