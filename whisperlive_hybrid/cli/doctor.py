@@ -46,8 +46,6 @@ _PACKAGES = (
 )
 _LATER = ("torch", "pyannote.audio")
 """Found but never imported: speaker diarization needs them, and importing them takes seconds."""
-_CUDA_LIBRARIES = ("libcublas.so.12", "libcudnn.so.9")
-"""What CTranslate2 4 opens by name when it first runs on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,58 +146,35 @@ def _devices() -> Iterator[Finding]:
     yield Finding("ok", "inference cpu", f"compute types {types}")
     n = ctranslate2.get_cuda_device_count()
     if n == 0:
-        yield Finding("missing", "inference cuda", "CTranslate2 sees no CUDA device; the CPU does the work")
+        yield Finding("missing", "inference cuda", "CTranslate2 sees no CUDA device")
     for i in range(n):
         types = ", ".join(sorted(ctranslate2.get_supported_compute_types("cuda", i)))
         yield Finding("ok", f"inference cuda:{i}", f"compute types {types}")
 
 
 def _gpus() -> Iterator[Finding]:
-    import pynvml
+    from whisperlive_hybrid.ops.devices import gpus
 
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        yield Finding("missing", "NVIDIA driver", str(error))
-        return
-    try:
-        yield Finding("ok", "NVIDIA driver", str(pynvml.nvmlSystemGetDriverVersion()))
-        for i in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(i)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            free, total = memory.free / 2**30, memory.total / 2**30
-            yield Finding("ok", f"GPU {i}", f"{pynvml.nvmlDeviceGetName(handle)}, {free:.1f} of {total:.1f} GiB free")
-    finally:
-        pynvml.nvmlShutdown()
+    found = gpus()
+    if not found:
+        yield Finding("missing", "NVIDIA GPU", "none that a driver knows; the CPU does the work")
+    for gpu in found:
+        free, total = gpu.memory_free_bytes / 2**30, gpu.memory_total_bytes / 2**30
+        detail = f"{gpu.name}, {free:.1f} of {total:.1f} GiB free, driver {gpu.driver}"
+        yield Finding("ok", f"GPU {gpu.index}", detail)
 
 
 def _cuda_libraries() -> Iterator[Finding]:
-    import ctranslate2
+    from whisperlive_hybrid.ops.cuda_libraries import PACKAGE, load_cuda_libraries
+    from whisperlive_hybrid.ops.devices import gpus
 
-    if ctranslate2.get_cuda_device_count() == 0:
+    if not gpus():
         return
-    for name in _CUDA_LIBRARIES:
-        where = _shared_library(name)
+    for name, where in load_cuda_libraries().items():
         if where is None:
-            hint = "pip install nvidia-cublas-cu12 nvidia-cudnn-cu12"
-            yield Finding("bad", name, f"not found; the GPU cannot be used. Try: {hint}")
+            yield Finding("bad", name, f"not found; the GPU cannot be used. Try: pip install {PACKAGE}")
         else:
             yield Finding("ok", name, where)
-
-
-def _shared_library(name: str) -> str | None:
-    """Where the loader, or one of NVIDIA's wheels, has a library; None when nowhere."""
-    import ctypes
-
-    try:
-        ctypes.CDLL(name)
-        return "found by the loader"
-    except OSError:
-        pass
-    for folder in map(Path, sys.path):
-        for hit in folder.glob(f"nvidia/*/lib/{name}"):
-            return str(hit)
-    return None
 
 
 def _model(settings: Settings) -> Iterator[Finding]:

@@ -161,7 +161,7 @@ def _options(args: argparse.Namespace, settings: Settings) -> FileOptions:
         hotwords=args.hotwords,
         word_times=args.word_timestamps,
     )
-    return FileOptions(decode=decode, speech=settings.speech_options())
+    return FileOptions(decode=decode, speech=settings.file_speech_options())
 
 
 def _format_of(output: str | None) -> str:
