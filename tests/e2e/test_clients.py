@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import wave
@@ -30,6 +31,8 @@ from whisperlive_hybrid.client import (
 CLIENTS = Path(__file__).parent.parent.parent / "clients"
 KEY = "key-of-the-tests"
 RATE = 16_000
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,7 @@ def run_script(path: Path, *arguments: str, **env: str) -> subprocess.CompletedP
     )
 
 
+@needs_curl
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
@@ -166,6 +170,7 @@ def test_curl(server: RunningServer, script: str, arguments: tuple[str, ...], ex
     assert expected in run.stdout.decode().replace('": "', '":"').replace('": true', '":true')
 
 
+@needs_curl
 def test_curl_of_an_address_and_a_wrong_key_fail_with_the_servers_words(server: RunningServer) -> None:
     private = run_script(
         CLIENTS / "curl/transcribe_url.sh", "http://127.0.0.1:1/x.mp3", SERVER=server.http_url, API_KEY=KEY
@@ -204,6 +209,7 @@ def test_the_python_examples(tmp_path: Path) -> None:
         assert words(blocking.stdout.decode()) == words(said.text)
 
 
+@needs_curl
 def test_the_words_of_a_json_answer_are_readable_by_anyone(server: RunningServer) -> None:
     answer = run_script(
         CLIENTS / "curl/openai.sh", str(clip("en-02.flac").path), "verbose_json", SERVER=server.http_url, API_KEY=KEY
