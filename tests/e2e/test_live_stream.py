@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
-from aiohttp import ClientSession, WSMsgType, web
+from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support.clips import Clip, clips, words
@@ -169,29 +170,49 @@ async def test_ten_sessions_at_once(server: LiveServer) -> None:
     await until(lambda: server.live.n_sessions == 0)
 
 
-async def test_the_same_on_the_http_port(server: LiveServer) -> None:
+@asynccontextmanager
+async def http_port(server: LiveServer) -> AsyncIterator[str]:
+    """The same sessions on an aiohttp application; yields its address."""
     app = web.Application()
     app.router.add_get("/ws/stream", live_socket(server.live, defaults=LiveOptions()))
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    clip = one()
     try:
-        port = runner.addresses[0][1]
-        async with ClientSession() as http, http.ws_connect(f"http://127.0.0.1:{port}/ws/stream?codec=pcm_s16le") as ws:
-            for message in messages(pcm16(clip.samples())):
-                await ws.send_bytes(message)
-            await ws.send_str('{"type":"stop"}')
-            said = Conversation()
-            async for message in ws:
-                if message.type == WSMsgType.TEXT:
-                    said.events.append(json.loads(message.data))
-            said.close_code = ws.close_code
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"ws://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-    check_events(said)
-    assert words(said.text) == words(clip.text)
+
+
+async def test_the_same_on_the_http_port(server: LiveServer) -> None:
+    clip = one()
+    async with http_port(server) as url:
+        said = await say(url, messages(pcm16(clip.samples())), EN)
+        check_events(said)
+        assert words(said.text) == words(clip.text)
+        too_large = await say(url, [bytes(2**20 + 2)], EN, stop=False)
+        assert too_large.close_code == 1009
+        wrong = await say(url, [], "codec=mp3", stop=False)
+        assert (wrong.events[0]["code"], wrong.close_code) == ("unknown_codec", 1003)
+
+
+async def test_a_session_that_broke_on_one_port_goes_on_at_the_other(server: LiveServer) -> None:
+    clip = one()
+    audio = messages(pcm16(clip.samples()))
+    async with http_port(server) as url:
+        socket = await connect(f"{url}/ws/stream?{EN}")
+        ready = json.loads(await socket.recv())
+        await socket.send(audio[0])
+        await socket.recv()  # the acknowledgement
+        socket.transport.abort()
+        await until(lambda: server.live.n_waiting == 1)
+        socket = await resume(server.url, ready, 1)
+        resumed = json.loads(await socket.recv())
+        assert (resumed["type"], resumed["frames"]) == ("resumed", 1)
+        for message in audio[1:]:
+            await socket.send(message)
+        await socket.send('{"type":"stop"}')
+        assert words((await listen(socket)).text) == words(clip.text)
 
 
 # --- connections that break ------------------------------------------------------------------------------------------

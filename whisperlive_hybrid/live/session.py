@@ -36,7 +36,7 @@ from typing import Final as Constant
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
-from whisperlive_hybrid.errors import HybridError, Refused
+from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, NotFound, Refused
 from whisperlive_hybrid.live.actions import Action, Cancel, Close, Run, Send
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Done, Failed, Final, Partial, SpeechState
@@ -46,6 +46,8 @@ from whisperlive_hybrid.live.transcript import UtteranceTranscript, joined, spli
 from whisperlive_hybrid.live.utterance import AudioBuffer, EndingUtterance, Heard, RunningUtterance, heard_in
 from whisperlive_hybrid.speech.speech import SpeechAudio, SpeechEnded, SpeechEvent, SpeechPaused, SpeechStarted
 
+HOPELESS: Constant = (BadInput, NotFound, ModelUnavailable)
+"""Errors that come again when the same window is tried again."""
 MIN_REST_S: Constant = 0.1
 """What a model leaves unheard at the end of an utterance is asked for again, unless it is shorter than this."""
 WORD_TIMES_BEFORE_TRIM_S: Constant = 3.0
@@ -131,7 +133,7 @@ class Session:
                 wait = 0.0
                 if isinstance(error, Refused):  # a full queue is no failure: the backlog is bounded, so it may wait
                     wait, ending.tries = error.retry_after_s, ending.tries - 1
-                if ending.tries < self._rules.final_tries:
+                if ending.tries < self._rules.final_tries and not isinstance(error, HOPELESS):
                     ending.retry_at = now + max(wait, self._rules.retry_after_s)
                 else:
                     ending.complete, ending.failed = True, error.message
@@ -212,7 +214,8 @@ class Session:
                 after_cut=running.after_cut,
                 shown=running.transcript.shown,
                 fallback=running.transcript.text(),
-                deadline=now + self._rules.final_within_s,
+                # Who sends faster than real time has several waiting: those go behind other sessions' finals.
+                deadline=now + self._rules.final_within_s * (1 + len(self._ending)),
                 asked=running.audio.start,
             )
         )

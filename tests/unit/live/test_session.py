@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.live_script import Talk
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 from whisperlive_hybrid.engine.window import Lane
-from whisperlive_hybrid.errors import Refused, Superseded
+from whisperlive_hybrid.errors import BadInput, Refused, Superseded
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Done, Failed, Final, Partial, SpeechState
 from whisperlive_hybrid.live.policy import FinalsOnly
@@ -184,6 +184,26 @@ def test_a_final_that_cannot_be_had_is_an_error_that_names_it_and_leaves_the_par
     assert not failed.fatal
     assert "Segment 0 (2.00 to 3.00 s)" in failed.message
     assert (final.text, final.confidence) == ("one two", 0.0)
+
+
+def test_what_cannot_succeed_is_not_tried_again() -> None:
+    talk = Talk()
+    talk.start()
+    talk.hear(0.5)
+    talk.end()
+    (failed,) = talk.fail(error=BadInput("this model does not know the language", param="language"))
+    assert isinstance(failed, Failed)
+    assert "does not know the language" in failed.message
+    assert talk.session.idle
+
+
+def test_a_flood_of_utterances_goes_behind_the_finals_of_others() -> None:
+    talk = Talk()
+    for _ in range(3):
+        talk.start()
+        talk.hear(1.0, take=0.0)
+        talk.end()
+    assert [w.deadline for w in talk.running.values()] == [1.0, 2.0, 3.0]
 
 
 def test_a_full_engine_loses_no_final_however_long_it_is_full() -> None:

@@ -247,6 +247,24 @@ async def test_only_so_many_sessions_wait_and_the_oldest_gives_way() -> None:
             assert answer["type"] == ("resumed" if there else "error")
 
 
+async def test_a_client_that_lost_the_end_of_its_session_can_still_fetch_it() -> None:
+    async with served(LevelEngine()) as serving:
+        client = serving.connect()
+        await client.say(START)
+        ready = await client.hear()
+        assert ready is not None
+        await client.say(speak([1, 2]).tobytes())
+        await client.say({"type": "stop"})
+        await client.hear()
+        client.drop()
+        await asyncio.wait_for(serving.tasks[0], 2)
+        await asyncio.sleep(0.2)  # meanwhile everything is finished
+        again = serving.connect()
+        await again.say({"type": "resume", "session": ready["session"], "token": ready["token"], "last_event": 1})
+        events = await hear_all(again)
+    assert (texts(events), events[-1]["type"], again.close_code) == (["w1", "w2"], "done", 1000)
+
+
 async def test_resume_in_the_middle_of_a_connection_is_refused_before_audio_goes_astray() -> None:
     async with served(LevelEngine()) as serving:
         client = serving.connect()
