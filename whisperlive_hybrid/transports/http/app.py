@@ -189,6 +189,7 @@ def _refuse_unless_ready(services: HttpServices) -> None:
 def _common_headers(services: HttpServices) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["x-request-id"] = request.get(REQUEST_ID) or f"req_{secrets.token_hex(12)}"
+        response.headers["Server"] = "whisperlive-hybrid"
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "same-origin")
         response.headers.update(cors_headers(services.settings, request))

@@ -107,7 +107,10 @@ def speaks_openai(path: str) -> bool:
 def error_response(error: HybridError, *, openai: bool) -> web.Response:
     """The answer to a request that failed."""
     body, status = (openai_envelope(error), openai_status(error)) if openai else (envelope(error), status_of(error))
-    return json_response(body, status=status, headers=_headers(error, status))
+    response = json_response(body, status=status, headers=_headers(error, status))
+    if status in (408, 413):
+        response.force_close()  # what is left of the body is not worth reading
+    return response
 
 
 def envelope(error: HybridError) -> dict[str, Any]:
@@ -185,7 +188,4 @@ def _headers(error: HybridError, status: int) -> dict[str, str]:
     if status == 409 or (status >= 500 and not isinstance(error, Refused | Unavailable)) or status == 507:
         # The official clients repeat any 409 and 5xx, an hour's upload included; these will not get better by that.
         headers["x-should-retry"] = "false"
-    if status == 413:
-        # What is left of the body is not worth reading.
-        headers["Connection"] = "close"
     return headers

@@ -75,7 +75,7 @@ NATIVE_OPTIONS: tuple[Option, ...] = (
 def default_options(settings: Settings) -> FileOptions:
     """What a request without options gets. Raises BadInput for a wrong DEFAULT_LANGUAGE."""
     decode = DecodeOptions(language=parse_language(settings.language), beam_size=settings.beam_size)
-    return FileOptions(decode=decode, speech=settings.speech_options())
+    return FileOptions(decode=decode, speech=settings.file_speech_options())
 
 
 def native_options(form: Form, settings: Settings, engine: Engine) -> tuple[FileOptions, str]:

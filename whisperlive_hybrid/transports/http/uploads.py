@@ -219,12 +219,7 @@ async def _moving(step: Awaitable[T]) -> T:
         async with asyncio.timeout(STALL_S):
             return await step
     except TimeoutError as e:
-        raise WireError(
-            f"The upload did not move for {STALL_S:g} s.",
-            status=408,
-            code="upload_stalled",
-            headers={"Connection": "close"},
-        ) from e
+        raise WireError(f"The upload did not move for {STALL_S:g} s.", status=408, code="upload_stalled") from e
 
 
 def _upload(file: StoredFile, filename: str, fields: list[tuple[str, str]]) -> Upload:
