@@ -12,6 +12,7 @@ import math
 import multiprocessing
 import multiprocessing.queues
 import os
+import random
 import time
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -40,12 +41,15 @@ def _produce(
         batches.put(maker.mixed(longest.value, budget))
 
 
-def losses(network: DigitsNetwork, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, float]:
+def losses(
+    network: DigitsNetwork, batch: Batch, device: torch.device, encoder_learns: bool = True
+) -> tuple[Tensor, Tensor, float]:
     """(cross entropy of the decoder, CTC loss of the encoder, share of the words that are right) of one batch."""
     mel = torch.from_numpy(batch.mel).to(device)
     tokens, labels = torch.from_numpy(batch.tokens).to(device), torch.from_numpy(batch.labels).to(device)
     with torch.autocast(device.type, torch.bfloat16):
-        hidden = network.encode(mel)
+        with torch.set_grad_enabled(encoder_learns and torch.is_grad_enabled()):
+            hidden = network.encode(mel)
         logits = network.decode(tokens, hidden.repeat_interleave(batch.variants, 0))
         heard = network.ctc(hidden).float().log_softmax(-1).transpose(0, 1)
     entropy = functional.cross_entropy(logits.reshape(-1, VOCABULARY_SIZE), labels.reshape(-1), ignore_index=IGNORED)
@@ -122,6 +126,7 @@ def train(options: argparse.Namespace) -> None:
         torch.save({**stored, "elapsed": elapsed, "step": step}, temporary)
         temporary.replace(options.out)
 
+    chance = random.Random(options.seed + step)
     clock = saved = time.monotonic()
     total = options.minutes * 60
     shown = [0.0, 0.0, 0.0, 0.0]
@@ -131,7 +136,8 @@ def train(options: argparse.Namespace) -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate_at(options.rate, share, step)
         batch = batches.get()
-        entropy, ctc, right = losses(network, batch, device)
+        encoder_learns = chance.random() < options.encoder_share
+        entropy, ctc, right = losses(network, batch, device, encoder_learns)
         optimizer.zero_grad()
         (entropy + options.ctc * ctc).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -171,6 +177,13 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=float, default=5e-4, help="learning rate at the start (default: %(default)s)")
     parser.add_argument("--ctc", type=float, default=0.3, help="weight of the CTC loss (default: %(default)s)")
+    parser.add_argument(
+        "--encoder-share",
+        type=float,
+        default=1.0,
+        help="share of the steps in which the encoder "
+        "learns, too; fewer are quicker where the decoder has most to learn (default: %(default)s)",
+    )
     parser.add_argument("--budget", type=int, default=16_000, help="mel frames per batch (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
