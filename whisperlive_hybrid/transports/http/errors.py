@@ -60,7 +60,10 @@ class SeveralProblems(BadInput):
     def __init__(self, problems: Sequence[BadInput]) -> None:
         first = problems[0]
         super().__init__(
-            " ".join(p.message for p in problems), param=first.param, accepted=first.accepted, code=first.code
+            "; ".join(p.message.rstrip(".") for p in problems) + ".",
+            param=first.param,
+            accepted=first.accepted,
+            code=first.code,
         )
         self.problems = tuple(problems)
 
@@ -168,7 +171,7 @@ def openai_envelope(error: HybridError) -> dict[str, Any]:
     )
     message = error.message
     if isinstance(error, ModelUnavailable) and error.ways_out:
-        message = " ".join([message, *error.ways_out])
+        message = f"{message.rstrip('.')}: {'; or '.join(error.ways_out)}."
     return {"error": {"message": message, "type": kind, "param": _param(error), "code": code}}
 
 

@@ -1,0 +1,103 @@
+"""Every error has a status and both envelopes, and clients are told whether to come again."""
+
+from __future__ import annotations
+
+import pytest
+
+from whisperlive_hybrid import errors
+from whisperlive_hybrid.errors import (
+    BadInput,
+    Conflict,
+    DeadlineExceeded,
+    HybridError,
+    ModelUnavailable,
+    NotFound,
+    Refused,
+    Superseded,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    UndecodableAudio,
+    WorkerLost,
+)
+from whisperlive_hybrid.transports.http.errors import (
+    DiskFull,
+    SeveralProblems,
+    envelope,
+    error_response,
+    openai_envelope,
+    speaks_openai,
+    status_of,
+)
+
+CASES: list[tuple[HybridError, int, int]] = [
+    (BadInput("x", param="language"), 400, 400),
+    (UndecodableAudio("x", code="not_audio"), 400, 400),
+    (SeveralProblems([BadInput("a.", param="a"), BadInput("b", param="b")]), 400, 400),
+    (TooLarge("x", limit=1), 413, 413),
+    (Unauthorized("x"), 401, 401),
+    (NotFound("x", kind="model", id="m"), 404, 404),
+    (ModelUnavailable("x", model="m", ways_out=["do a", "do b"]), 404, 404),
+    (Conflict("x"), 409, 409),
+    (Superseded("x"), 409, 409),
+    (Refused("x", retry_after_s=1.2), 503, 429),
+    (Refused("x", retry_after_s=1.2, code="draining"), 503, 503),
+    (WorkerLost("x"), 503, 503),
+    (DeadlineExceeded("x"), 504, 504),
+    (DiskFull("x"), 507, 507),
+    (Unavailable("x"), 503, 503),
+    (HybridError("x"), 500, 500),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "openai_status"), CASES, ids=lambda c: getattr(c, "code", c))
+def test_status_and_envelopes(error: HybridError, status: int, openai_status: int) -> None:
+    assert status_of(error) == status
+    assert error_response(error, openai=False).status == status
+    assert error_response(error, openai=True).status == openai_status
+    assert envelope(error)["success"] is False
+    assert {"code", "message", "param", "accepted"} <= set(envelope(error)["error"])
+    told = openai_envelope(error)["error"]
+    assert list(told) == ["message", "type", "param", "code"]
+    assert told["type"] in ("invalid_request_error", "authentication_error", "rate_limit_error", "server_error")
+    assert (told["type"] == "server_error") == (openai_status >= 500)
+
+
+def test_every_kind_of_error_is_thought_of() -> None:
+    kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, HybridError)}
+
+    assert kinds == {type(error) for error, _, _ in CASES} - {SeveralProblems, DiskFull}
+
+
+@pytest.mark.parametrize(
+    ("error", "headers"),
+    [
+        (Refused("x", retry_after_s=1.2), {"Retry-After": "2", "retry-after-ms": "1200"}),
+        (Unauthorized("x"), {"WWW-Authenticate": "Bearer"}),
+        (HybridError("x"), {"x-should-retry": "false"}),
+        (DiskFull("x"), {"x-should-retry": "false"}),
+        (Conflict("x"), {"x-should-retry": "false"}),
+    ],
+)
+def test_what_clients_are_to_do(error: HybridError, headers: dict[str, str]) -> None:
+    response = error_response(error, openai=True)
+
+    assert headers.items() <= dict(response.headers).items()
+
+
+def test_a_worker_that_died_is_worth_another_try() -> None:
+    assert "x-should-retry" not in error_response(WorkerLost("x"), openai=True).headers
+
+
+def test_openai_clients_read_the_ways_out_in_the_message() -> None:
+    told = openai_envelope(ModelUnavailable("no model m", model="m", ways_out=["do a", "do b"]))["error"]
+
+    assert told["message"] == "no model m: do a; or do b."
+    assert (told["code"], told["param"]) == ("model_not_found", "model")
+
+
+@pytest.mark.parametrize(
+    ("path", "openai"), [("/v1/models", True), ("/v1", True), ("/v1x", False), ("/transcribe", False)]
+)
+def test_the_envelope_is_that_of_the_door(path: str, openai: bool) -> None:
+    assert speaks_openai(path) is openai
