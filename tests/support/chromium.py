@@ -54,7 +54,7 @@ class Page:
         self._socket, self._session, self._id = socket, session, 0
         self.errors: list[str] = []
         """Uncaught exceptions and console errors, content security violations among them."""
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log", "DOM"):
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **params: Any) -> Any:
@@ -210,7 +210,9 @@ def chromium(*flags: str, microphone: Path | None = None, deny: bool = False) ->
                 env={**os.environ, "HOME": scratch},
             )
         try:
-            with connect(_address(log, process), max_size=None, compression=None, proxy=None) as socket:
+            with connect(
+                _address(log, process), max_size=None, compression=None, proxy=None, ping_interval=None
+            ) as socket:
                 yield Browser(socket, downloads)
                 with suppress(Exception):
                     socket.send(json.dumps({"id": 1, "method": "Browser.close"}))

@@ -10,7 +10,7 @@ import { LevelMeter } from './level-meter.js';
 import { Notice } from './notice.js';
 import * as preferences from './preferences.js';
 import { keepAwake } from './wake-lock.js';
-import { SILENT_DB, statusOf, trouble } from './status.js';
+import { noteOf, SILENT_DB, statusOf, trouble } from './status.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -315,10 +315,10 @@ async function fillDevices() {
 async function askServer() {
   try {
     const health = await (await fetch('health')).json();
-    if (health.note) {
-      $('model-note').querySelector('p').textContent = health.note;
-      $('model-note').hidden = false;
-    }
+    const note = noteOf(health);
+    $('model-note').querySelector('p').textContent = note;
+    $('model-note').hidden = !note;
+    if (health.status === 'loading') setTimeout(askServer, 2000);
     const { data } = await (await fetch('v1/models', { headers: keyHeaders() })).json();
     const names = data.filter((model) => !model.alias_of).map(({ id }) => id);
     $('model').replaceChildren(new Option('Server’s choice', ''), ...names.map((id) => new Option(id, id)));

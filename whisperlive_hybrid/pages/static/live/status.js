@@ -92,3 +92,11 @@ export function trouble(code, message, { host = '', hasText = false } = {}) {
   const [title, next, actions] = known[code] ?? [message || 'The session ended', 'Start again.', ['retry']];
   return { title, kept, next, actions, code };
 }
+
+/** What the reader must know about the server's model, from `/health`; empty if nothing. @param {object} health */
+export function noteOf({ note, status, models }) {
+  if (status === 'loading') return 'The server is still loading its model. Captions start as soon as it is ready.';
+  if (note) return note;
+  if (models?.default !== 'digits') return '';
+  return 'This server runs the small bundled model “digits”: it reads spoken digits in English, Spanish, German and French, and nothing else.';
+}
