@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.breakable_road import road_to
 from tests.support.clips import DATA, Clip, all_clips, words
 from tests.support.running_server import RunningServer, running_server
+from tests.support.tcp_proxy import tcp_proxy
 from whisperlive_hybrid.client import (
     BlockingLiveSession,
     ClientError,
@@ -116,23 +116,22 @@ async def test_no_word_is_lost_or_said_twice_when_the_connection_breaks(server: 
     audio = pcm(said)
     step = RATE  # half a second of 16-bit samples
     live_port = int(server.live_url.rsplit(":", 1)[1])
-    async with (
-        road_to(live_port) as road,
-        LiveSession(f"ws://127.0.0.1:{road.port}", api_key=KEY, codec="pcm_s16le", language="en") as session,
-    ):
+    with tcp_proxy(live_port) as road:
+        session = LiveSession(f"ws://127.0.0.1:{road.port}", api_key=KEY, codec="pcm_s16le", language="en")
+        async with session:
 
-        async def speak() -> None:
-            for i in range(0, len(audio), step):
-                if i // step in (5, 6, 20, 30):
-                    road.break_all()
-                await session.send(audio[i : i + step])
-                await asyncio.sleep(0.1)
-            await session.stop()
-            road.break_all()
+            async def speak() -> None:
+                for i in range(0, len(audio), step):
+                    if i // step in (5, 6, 20, 30):
+                        road.cut()
+                    await session.send(audio[i : i + step])
+                    await asyncio.sleep(0.1)
+                await session.stop()
+                road.cut()
 
-        speaking = asyncio.create_task(speak())
-        events = [event async for event in session]
-        await speaking
+            speaking = asyncio.create_task(speak())
+            events = [event async for event in session]
+            await speaking
     assert session.n_resumed >= 3
     assert [e["state"] for e in events if e["type"] == "connection"] == ["lost", "resumed"] * session.n_resumed
     assert text_of(events) == words(said.text)
