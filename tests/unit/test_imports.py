@@ -22,9 +22,13 @@ PURE = {
     "live/transcript.py",
     "live/frames.py",
     "live/replay.py",
+    "live/registry.py",
+    "live/seam.py",
+    "live/utterance.py",
     "speech/segmenter.py",
     "engine/scheduler.py",
     "engine/fallback.py",
+    "transports/start_options.py",
     "transports/websocket/native.py",
     "client/outbox.py",
 }
