@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavailable
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
-from whisperlive_hybrid.transports.http import health, live_door, native, openai, openapi, pages
+from whisperlive_hybrid.transports.http import health, live_socket, native, openai, openapi, pages
 from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
 from whisperlive_hybrid.transports.http.errors import WireError, error_response, speaks_openai, unknown_error
 from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
@@ -31,7 +31,7 @@ DOORS: tuple[Door, ...] = (
     native.routes,
     openai.routes,
     openapi.routes,
-    live_door.routes,
+    live_socket.routes,
 )
 OPEN_PATHS = re.compile(r"/|/live|/health(/live)?|/docs|/openapi\.json|/static/.+")
 """What needs no key: pages (they ask for one) and health."""
