@@ -51,7 +51,7 @@ MAY_IMPORT = {
 }
 """Room → rooms below it."""
 
-SAME_WIRE_ON_ANOTHER_LISTENER = {"transports/http/live_socket.py", "transports/http/live_door.py"}
+SAME_WIRE_ON_ANOTHER_LISTENER = {"transports/http/live_socket.py"}
 """/ws/stream is answered on the HTTP port too, by the WebSocket room's own dialect."""
 
 
