@@ -1,0 +1,49 @@
+"""Log-mel features against faster-whisper's own padding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.feature_extractor import FeatureExtractor
+
+from whisperlive_hybrid.engine.features import FULL_FRAMES, LogMel, content_frames, frames_for
+from whisperlive_hybrid.engine.window import Lane
+
+RNG = np.random.default_rng(1)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 2.345, 29.99, 30.0])
+@pytest.mark.parametrize("n_mels", [80, 128])
+def test_equal_to_faster_whispers(seconds: float, n_mels: int) -> None:
+    samples = RNG.normal(0, 0.1, round(seconds * 16000)).astype(np.float32)
+    expected = pad_or_trim(FeatureExtractor(feature_size=n_mels)(samples)[:, : len(samples) // 160])
+    features = LogMel(n_mels)(samples)
+    assert features.shape == (n_mels, FULL_FRAMES)
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(features, expected)
+
+
+def test_shorter_features_are_a_cut_of_the_long_ones() -> None:
+    samples = RNG.normal(0, 0.1, 3 * 16000).astype(np.float32)
+    mel = LogMel(80)
+    np.testing.assert_array_equal(mel(samples, 500), mel(samples)[:, :500])
+    assert not mel(samples, 500)[:, 300:].any()
+
+
+def test_only_partials_are_short() -> None:
+    for lane in (Lane.FINAL, Lane.FILE):
+        assert frames_for(lane, 16000) == FULL_FRAMES
+    assert [frames_for(Lane.PARTIAL, round(s * 16000)) for s in (0.5, 4.0, 4.01, 9.0, 13.9, 14.1, 30.0)] == [
+        500,
+        500,
+        1000,
+        1000,
+        1500,
+        3000,
+        3000,
+    ]
+
+
+def test_content_frames() -> None:
+    assert [content_frames(n) for n in (0, 159, 160, 480_000, 960_000)] == [0, 0, 1, 3000, 3000]
