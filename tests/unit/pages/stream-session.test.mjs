@@ -163,7 +163,7 @@ test('a full server is tried again after the time it names', () => {
   assert.equal(talk.connects, 2);
 });
 
-for (const [code, name] of [[1008, 'origin_refused'], [4400, 'bad_start'], [4401, 'unauthorized'], [4410, 'taken_over']]) {
+for (const [code, name] of [[1008, 'origin_refused'], [4400, 'bad_start'], [4401, 'key_missing'], [4410, 'taken_over']]) {
   test(`close ${code} ends the session as ${name}`, () => {
     const talk = new Talk().start().hear(READY).close(code);
     assert.equal(talk.session.state, 'failed');

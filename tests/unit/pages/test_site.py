@@ -59,7 +59,7 @@ def test_what_lies_in_two_places_is_the_same() -> None:
 
 def test_ids_used_by_scripts_exist() -> None:
     pages = (
-        (site.live().html, (site.STATIC / "live/main.js").read_text()),
+        (site.live().html, "".join(module.read_text() for module in (site.STATIC / "live").glob("*.js"))),
         (site.test_form().html, site.test_form().html),
     )
     for html, script in pages:

@@ -55,7 +55,7 @@ for (const [facts, text, tone] of [
 }
 
 test('trouble says what happened, what was kept and what to do', () => {
-  for (const code of ['insecure', 'denied', 'none', 'busy', 'no-audio', 'unsupported', 'taken_over', 'unauthorized', 'anything']) {
+  for (const code of ['insecure', 'denied', 'none', 'busy', 'no-audio', 'unsupported', 'taken_over', 'key_unknown', 'anything']) {
     for (const hasText of [true, false]) {
       const { title, kept, next } = trouble(code, 'It broke', { host: 'h', hasText });
       assert.ok(title && kept && next);

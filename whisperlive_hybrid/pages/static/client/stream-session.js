@@ -37,7 +37,7 @@ const FATAL_CLOSES = new Map([
   [1008, 'origin_refused'],
   [1009, 'message_too_big'],
   [4400, 'bad_start'],
-  [4401, 'unauthorized'],
+  [4401, 'key_missing'],
   [4410, 'taken_over'],
 ]);
 const FULL = 1013;

@@ -21,6 +21,17 @@ export function keepDraft(transcript) {
   }, EVERY_MS);
 }
 
+/** They were saved or are not wanted. */
+export function forgetDraft() {
+  clearTimeout(timer);
+  timer = null;
+  try {
+    localStorage.removeItem(KEY);
+  } catch {
+    // Then it was never kept.
+  }
+}
+
 /** What an earlier page left, or null. @returns {{segments: object[], words: number, when: Date} | null} */
 export function takeDraft() {
   try {

@@ -1,27 +1,21 @@
 /** The page at /live: wires the session to what is seen. */
 
-import { displayAudioSupported, LiveSession, microphones, SourceError, Transcript } from '../client/whisperlive-hybrid.js';
+import { LiveSession, SourceError, Transcript } from '../client/whisperlive-hybrid.js';
 import { CaptionsView, clock } from './captions-view.js';
 import { describe, listen } from './shortcuts.js';
 import { download, render } from './downloads.js';
-import { fillLanguages } from './languages.js';
-import { keepDraft, takeDraft } from './draft.js';
+import { forgetDraft, keepDraft, takeDraft } from './draft.js';
 import { LevelMeter } from './level-meter.js';
 import { Notice } from './notice.js';
-import * as preferences from './preferences.js';
+import { askServer, bindChoices, choices, choose, fillDevices, lockChoices, resize, sessionOptions, sources } from './settings.js';
 import { keepAwake } from './wake-lock.js';
-import { noteOf, SILENT_DB, statusOf, trouble } from './status.js';
+import { SILENT_DB, statusOf, trouble } from './status.js';
 
 const $ = (id) => document.getElementById(id);
 
 /** How long Undo is offered after Clear. */
 const UNDO_MS = 10_000;
-const SIZES = { transcript: [14, 48, 2, 'size'], captions: [16, 96, 4, 'big'] };
-const SELECTS = ['source', 'device', 'language', 'model', 'task'];
-const FIELDS = ['hotwords', 'prompt'];
-const SWITCHES = ['autoGainControl', 'echoCancellation', 'noiseSuppression', 'announce', 'keys'];
 
-let choices = preferences.load();
 let transcript = new Transcript();
 const view = new CaptionsView({ box: $('captions'), log: $('log'), jump: $('jump') });
 const meter = new LevelMeter($('meter'));
@@ -177,7 +171,7 @@ function setPhase(phase) {
   $('start').toggleAttribute('data-running', running);
   $('start').disabled = phase === 'asking' || phase === 'finishing';
   $('start-word').textContent = running ? 'Stop' : 'Start';
-  for (const id of ['source', 'device', 'language', 'model', 'task', ...FIELDS, 'apiKey']) $(id).disabled = running;
+  lockChoices(running);
   document.title = phase === 'running' ? '● Live captions' : 'Live captions · WhisperLive Hybrid';
   showStatus();
 }
@@ -193,8 +187,13 @@ function showStatus() {
     retry_s: Math.max(0, (times.retryAt - now) / 1000),
     words: transcript.words,
   });
-  // Only what changed is written, or a screen reader would say it again.
   if ($('status-word').textContent !== status.text) $('status-word').textContent = status.text;
+  // Said once, not again for every second that is counted.
+  const kind = status.text.replace(/\d+/g, '');
+  if ($('status-said').dataset.kind !== kind) {
+    $('status-said').dataset.kind = kind;
+    $('status-said').textContent = status.text;
+  }
   $('status').dataset.tone = status.tone;
   if (facts.phase === 'running') $('elapsed').textContent = clock((now - times.began) / 1000);
 }
@@ -205,22 +204,9 @@ function showSaving() {
   $('clear').disabled = nothing;
 }
 
-function sessionOptions() {
-  const options = { language: choices.language, task: choices.task };
-  if ($('model').value) options.model = $('model').value;
-  for (const name of FIELDS) if ($(name).value.trim()) options[name] = $(name).value.trim();
-  return options;
-}
-
-function sources() {
-  const { autoGainControl, echoCancellation, noiseSuppression } = choices;
-  const microphone = { deviceId: $('device').value, autoGainControl, echoCancellation, noiseSuppression };
-  const codec = new URLSearchParams(location.search).get('codec') ?? undefined;
-  return { microphone: choices.source !== 'display' && microphone, display: choices.source !== 'microphone', codec };
-}
-
 async function copy() {
   await navigator.clipboard.writeText(transcript.text());
+  if (!session) forgetDraft();
   $('copy').textContent = 'Copied';
   setTimeout(() => {
     $('copy').textContent = 'Copy';
@@ -253,84 +239,10 @@ function restore(old) {
 }
 
 function setView(name) {
-  choose('view', name);
+  if (!('overlay' in document.documentElement.dataset)) choose('view', name);
   $('captions').dataset.view = name;
   for (const each of ['transcript', 'captions']) $(`view-${each}`).setAttribute('aria-pressed', String(each === name));
   view.toEnd();
-}
-
-function resize(direction) {
-  const [least, most, step, name] = SIZES[choices.view];
-  choose(name, Math.max(least, Math.min(most, choices[name] + direction * step)));
-  showSizes();
-}
-
-function showSizes() {
-  document.documentElement.style.setProperty('--size', `${choices.size}px`);
-  document.documentElement.style.setProperty('--big', `${choices.big}px`);
-}
-
-function choose(name, value) {
-  choices[name] = value;
-  preferences.save(choices);
-}
-
-/** Show the choices, and remember every change. */
-function bindChoices() {
-  for (const name of [...SELECTS, ...FIELDS]) {
-    const element = $(name);
-    if (choices[name] && element.tagName === 'INPUT') element.value = choices[name];
-    else if ([...(element.options ?? [])].some((option) => option.value === choices[name])) element.value = choices[name];
-    element.addEventListener('change', () => choose(name, element.value));
-  }
-  for (const name of SWITCHES) {
-    $(name).checked = choices[name];
-    $(name).addEventListener('change', () => choose(name, $(name).checked));
-  }
-  $('theme').value = choices.theme;
-  $('theme').addEventListener('change', () => {
-    choose('theme', $('theme').value);
-    document.documentElement.dataset.theme = choices.theme;
-  });
-  $('announce').addEventListener('change', showAnnounce);
-  $('reset').addEventListener('click', () => {
-    preferences.save({ ...preferences.DEFAULTS });
-    location.reload();
-  });
-}
-
-function showAnnounce() {
-  $('log').setAttribute('aria-live', choices.announce ? 'polite' : 'off');
-}
-
-async function fillDevices() {
-  const known = await microphones();
-  const named = known.filter((device) => device.label);
-  $('device-field').hidden = named.length < 2 || choices.source === 'display';
-  $('device').replaceChildren(new Option('Default', ''), ...named.map((device) => new Option(device.label, device.deviceId)));
-  if (named.some((device) => device.deviceId === choices.device)) $('device').value = choices.device;
-}
-
-/** What the server is: its models, and whether it runs the miniature one. */
-async function askServer() {
-  try {
-    const health = await (await fetch('health')).json();
-    const note = noteOf(health);
-    $('model-note').querySelector('p').textContent = note;
-    $('model-note').hidden = !note;
-    if (health.status === 'loading') setTimeout(askServer, 2000);
-    const { data } = await (await fetch('v1/models', { headers: keyHeaders() })).json();
-    const names = data.filter((model) => !model.alias_of).map(({ id }) => id);
-    $('model').replaceChildren(new Option('Server’s choice', ''), ...names.map((id) => new Option(id, id)));
-    if (names.includes(choices.model)) $('model').value = choices.model;
-    $('model-field').hidden = names.length < 2;
-  } catch {
-    // Without it the page still works; the session itself will say what is wrong.
-  }
-}
-
-function keyHeaders() {
-  return $('apiKey').value ? { Authorization: `Bearer ${$('apiKey').value}` } : {};
 }
 
 function bindButtons() {
@@ -345,9 +257,11 @@ function bindButtons() {
   $('larger').addEventListener('click', () => resize(1));
   $('view-transcript').addEventListener('click', () => setView('transcript'));
   $('view-captions').addEventListener('click', () => setView('captions'));
-  $('source').addEventListener('change', fillDevices);
   for (const button of document.querySelectorAll('[data-save]')) {
-    button.addEventListener('click', () => download(render(transcript, button.dataset.save), button.dataset.save, new Date()));
+    button.addEventListener('click', () => {
+      download(render(transcript, button.dataset.save), button.dataset.save, new Date());
+      if (!session) forgetDraft();
+    });
   }
   for (const menu of document.querySelectorAll('.menu')) {
     document.addEventListener('click', (event) => {
@@ -382,25 +296,19 @@ function offerDraft() {
   const draft = takeDraft();
   if (!draft) return;
   notice.show({
-    title: 'Captions of an earlier session were kept',
+    title: 'Captions of an earlier session were not saved',
     lines: [`${draft.words} words from ${draft.when.toLocaleString()}.`],
-    actions: [{ label: 'Restore', act: () => restore(draft) }, { label: 'Discard', act: () => keepDraft(transcript) }],
+    actions: [{ label: 'Restore', act: () => restore(draft) }, { label: 'Discard', act: forgetDraft }],
   });
 }
 
 function main() {
-  document.documentElement.dataset.theme = choices.theme;
   const query = new URLSearchParams(location.search);
   if (query.get('view') === 'overlay') document.documentElement.dataset.overlay = '';
   $('host').textContent = location.host;
-  fillLanguages($('language'), choices.language);
-  if (!displayAudioSupported()) for (const value of ['display', 'both']) $('source').querySelector(`[value=${value}]`).remove();
   bindChoices();
   bindButtons();
-  showAnnounce();
-  showSizes();
   setView(query.get('view') === 'overlay' ? 'captions' : choices.view);
-  fillDevices();
   askServer();
   offerDraft();
   setInterval(showStatus, 250);
@@ -408,6 +316,7 @@ function main() {
     if (session) event.preventDefault();
   });
   if (!window.isSecureContext) fail(new SourceError('insecure', ''));
+  else if (query.has('start')) start();
 }
 
 main();

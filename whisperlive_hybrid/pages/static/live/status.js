@@ -86,7 +86,8 @@ export function trouble(code, message, { host = '', hasText = false } = {}) {
       ['files'],
     ],
     taken_over: ['This session goes on in another window', 'Go on there, or start anew here.', ['retry']],
-    unauthorized: ['The server asks for an API key', 'Enter it under More, then start again.', ['retry']],
+    key_missing: ['The server asks for an API key', 'Enter it under More, then start again.', ['retry']],
+    key_unknown: ['The server does not know this API key', 'Correct it under More, then start again.', ['retry']],
     origin_refused: ['The server does not take audio from this page', `Open the page of ${host || 'the server'} itself.`, []],
   };
   const [title, next, actions] = known[code] ?? [message || 'The session ended', 'Start again.', ['retry']];
