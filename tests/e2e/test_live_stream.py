@@ -161,10 +161,13 @@ async def test_flush_finalizes_what_was_said_and_the_session_goes_on(server: Liv
 
 
 async def test_ten_sessions_at_once(server: LiveServer) -> None:
-    # Alone as well as among others: what the model itself gets wrong is not asked here.
-    chosen = [c for c in clips("en") if c.path.stem not in ("en-09", "en-12")][:10]
-    said = await asyncio.gather(*(say(server.url, messages(pcm16(c.samples()), 8000), EN, pause_s=0.1) for c in chosen))
-    assert [words(s.text) for s in said] == [words(c.text) for c in chosen]
+    chosen = clips("en")[:10]
+    audio = [messages(pcm16(c.samples()), 8000) for c in chosen]
+    alone = [await say(server.url, a, f"{EN}&interim=0") for a in audio]
+    said = await asyncio.gather(*(say(server.url, a, EN, pause_s=0.1) for a in audio))
+    assert [s.finals for s in said] == [s.finals for s in alone]
+    # The model itself misreads one or another clip.
+    assert sum(words(s.text) == words(c.text) for s, c in zip(said, chosen, strict=True)) >= 7
     for one_of_them in said:
         check_events(one_of_them)
     await until(lambda: server.live.n_sessions == 0)
