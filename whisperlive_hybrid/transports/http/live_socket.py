@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.runner import LiveService
+from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.transports.connection import (
     MAX_MESSAGE_BYTES,
     ConnectionLost,
@@ -18,6 +19,8 @@ from whisperlive_hybrid.transports.connection import (
     refuse,
     serve_connection,
 )
+from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.websocket.admission import admission, live_defaults
 from whisperlive_hybrid.transports.websocket.listener import Admit, ChooseSubprotocol
 from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
@@ -84,6 +87,20 @@ class HttpSocketConnection:
         """See Connection."""
         if self._request.transport is not None:
             self._request.transport.abort()
+
+
+def routes(services: HttpServices) -> list[web.RouteDef]:
+    """GET /ws/stream, where the server takes live audio."""
+    if services.live is None:
+        return []
+    settings = services.settings
+    handler = live_socket(
+        services.live,
+        defaults=live_defaults(settings),
+        admit=admission(settings),
+        choose_subprotocol=accepted_subprotocol,
+    )
+    return [web.get("/ws/stream", handler)]
 
 
 def live_socket(
