@@ -47,7 +47,7 @@ def test_punctuation_joins_its_word_and_keeps_the_words_times() -> None:
     attach_punctuation(items)
     assert [w.text for w in items] == ["", ' " one,', "", ' two."', "", ""]
     assert times(items)[1][1:] == (0.1, 0.5)
-    assert sum((w.tokens for w in items), []) == [0, 1, 2, 3, 4, 5]
+    assert [t for w in items for t in w.tokens] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_long_first_word_after_a_pause_loses_its_beginning() -> None:
