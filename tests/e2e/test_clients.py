@@ -68,7 +68,7 @@ async def test_a_file_by_path_bytes_and_file_object(server: RunningServer) -> No
 def test_a_file_as_subtitles_without_a_loop(server: RunningServer) -> None:
     srt = transcribe(clip("en-03.flac").path, url=server.http_url, api_key=KEY, format="srt", language="en")
     assert srt.startswith("1\n00:00:0")
-    assert "four one five nine zero seven" in srt
+    assert words(srt)[-6:] == words(clip("en-03.flac").text)
 
 
 async def test_refusals_carry_the_servers_code(server: RunningServer) -> None:
@@ -153,11 +153,11 @@ def run_script(path: Path, *arguments: str, **env: str) -> subprocess.CompletedP
     ("script", "arguments", "expected"),
     [
         ("transcribe.sh", ("en-01.flac",), '"success":true'),
-        ("transcribe.sh", ("en-01.flac", "text", "en"), "three five two nine"),
+        ("transcribe.sh", ("en-01.flac", "text", "en"), clip("en-01.flac").text),
         ("progress.sh", ("en-01.flac",), '"done"'),
         ("openai.sh", ("en-01.flac",), '"text"'),
         ("openai.sh", ("en-01.flac", "vtt"), "WEBVTT"),
-        ("translate.sh", ("de-01.flac",), "one seven four zero"),
+        ("translate.sh", ("de-01.flac",), clip("de-01.flac").translation),
         ("models.sh", (), '"digits"'),
         ("health.sh", (), '"status"'),
     ],
@@ -195,7 +195,7 @@ def test_the_python_examples(tmp_path: Path) -> None:
         file.writeframes(pcm(said))
     with running_server() as open_server:
         file_run = run_script(CLIENTS / "python/transcribe_file.py", str(said.path), open_server.http_url)
-        assert b"three five two nine" in file_run.stdout, file_run.stderr
+        assert said.text in file_run.stdout.decode(), file_run.stderr
         live_run = run_script(CLIENTS / "python/live_file.py", str(wav), open_server.live_url)
         assert words(live_run.stdout.decode()) == words(said.text), live_run.stderr
         blocking = subprocess.run(
