@@ -93,7 +93,7 @@ class SchedulerLimits:
 
     max_batch: int = 8
     max_queued: Mapping[Lane, int] = field(default_factory=lambda: {Lane.FINAL: 256, Lane.PARTIAL: 256, Lane.FILE: 512})
-    file_batch_s: float = 2.0
+    file_batch_s: float = 1.0
     """Seconds that a batch of files may take while there is live audio."""
 
 

@@ -1,0 +1,130 @@
+"""What the server's way of transcribing a long file costs over faster-whisper's batched pipeline alone.
+
+Both run on the same model, file and settings (beam 5, word times, greedy otherwise), each in processes of its own, in
+turn: A B A B. CPU seconds count the process and its children (files are decoded in one), after the model is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+
+from benchmarks.report import table
+from tests.support.clips import clips, words
+from tools.cost_model import make_cost_model
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE
+
+LANGUAGE = "en"
+
+
+def make_long_file(path: Path, minutes: float) -> None:
+    """Conversations and single utterances, one after another with a second between them, as 16-bit WAV."""
+    pieces = [c.samples() for c in [*clips(LANGUAGE), *clips(LANGUAGE, conversations=True)]]
+    pause = np.zeros(SAMPLE_RATE, np.float32)
+    audio: list[np.ndarray] = []
+    while sum(map(len, audio)) < minutes * 60 * SAMPLE_RATE:
+        audio += [part for piece in pieces for part in (piece, pause)]
+    pcm = (np.concatenate(audio)[: round(minutes * 60 * SAMPLE_RATE)] * 32767).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+        for first in range(0, len(pcm), SAMPLE_RATE):
+            frame = av.AudioFrame.from_ndarray(pcm[None, first : first + SAMPLE_RATE], format="s16", layout="mono")
+            frame.sample_rate = SAMPLE_RATE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _cpu_s() -> float:
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+def _alone(model: Path, file: Path) -> dict[str, object]:
+    """faster-whisper by itself."""
+    from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+    loaded = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=os.cpu_count() or 1)
+    pipeline = BatchedInferencePipeline(loaded)
+    cpu, wall = _cpu_s(), time.perf_counter()
+    segments, _ = pipeline.transcribe(
+        str(file), language=LANGUAGE, beam_size=5, word_timestamps=True, without_timestamps=False, batch_size=8
+    )
+    text = "".join(s.text for s in segments)
+    return {"cpu": _cpu_s() - cpu, "wall": time.perf_counter() - wall, "text": text}
+
+
+async def _ours(model: Path, file: Path) -> dict[str, object]:
+    """The file's whole way below the HTTP door: child process, voice activity, windows, scheduler, words."""
+    from whisperlive_hybrid.engine.engine import Engine, EngineOptions
+    from whisperlive_hybrid.engine.window import DecodeOptions
+    from whisperlive_hybrid.jobs.pipeline import Pipeline
+    from whisperlive_hybrid.jobs.transcript import FileOptions
+    from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+
+    async with Engine(EngineOptions(model=str(model), device="cpu")) as engine, VadBatcher() as vad:
+        await engine.ready()
+        # One temperature, because faster-whisper's batched pipeline tries no other.
+        decode = DecodeOptions(language=LANGUAGE, beam_size=5, word_times=True, temperatures=(0.0,))
+        cpu, wall = _cpu_s(), time.perf_counter()
+        transcript = await Pipeline(engine, vad).transcribe(file, FileOptions(decode=decode))
+        return {"cpu": _cpu_s() - cpu, "wall": time.perf_counter() - wall, "text": transcript.text}
+
+
+def _child(which: str, model: Path, file: Path) -> dict[str, object]:
+    command = [sys.executable, "-m", "benchmarks.overhead", "--child", which, str(model), str(file)]
+    result: dict[str, object] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return result
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--size", default="tiny", help="size of the cost model (default: tiny)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of the file")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        which, model, file = args.child[0], Path(args.child[1]), Path(args.child[2])
+        print(json.dumps(asyncio.run(_ours(model, file)) if which == "ours" else _alone(model, file)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        model = make_cost_model(args.size, Path(folder) / args.size)
+        file = Path(folder) / "long.wav"
+        make_long_file(file, args.minutes)
+        runs: dict[str, list[dict[str, object]]] = {"alone": [], "ours": []}
+        for _ in range(args.rounds):
+            for which, done in runs.items():
+                done.append(_child(which, model, file))
+    medians = {
+        which: [float(np.median([float(str(r[unit])) for r in done])) for unit in ("cpu", "wall")]
+        for which, done in runs.items()
+    }
+    rows = [
+        [name, *medians[which], medians[which][0] / medians["alone"][0], len(words(str(runs[which][0]["text"])))]
+        for name, which in (
+            ("faster-whisper, batched pipeline", "alone"),
+            ("WhisperLive Hybrid, file pipeline", "ours"),
+        )
+    ]
+    table(
+        f"Overhead: a file of {args.minutes:g} minutes, {args.size}-sized model",
+        ["what", "CPU s", "wall s", "CPU ratio", "words"],
+        rows,
+        [f"Medians of {args.rounds} runs each, taken in turn."],
+    )
+
+
+if __name__ == "__main__":
+    main()
