@@ -143,7 +143,7 @@ def test_a_model_that_cannot_be_had(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_standard_input_with_word_times() -> None:
-    said = clip("en-05.flac")
+    said = clip("en-03.flac")
     with said.path.open("rb") as file:
         run = subprocess.run(
             [*CLI, "transcribe", "-", "--format", "json", "--word-timestamps", "--language", "en"],
