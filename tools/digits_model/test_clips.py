@@ -36,8 +36,18 @@ SAMPLE = ROOT / "whisperlive_hybrid" / "pages" / "static" / "sample.flac"
 PEAK = 0.3
 MARGIN = 0.3
 """Seconds of silence around an utterance that is cut out of a conversation."""
-TRIMS = (0.1, 0.2, 0.3, 0.4)
-"""Silence left around speech, in seconds, in further ways of reading: voice activity detection cuts clips like that."""
+TRIMS = (
+    (0.05, 0.1),
+    (0.1, 0.1),
+    (0.15, 0.25),
+    (0.2, 0.2),
+    (0.22, 0.4),
+    (0.3, 0.3),
+    (0.4, 0.2),
+    (0.4, 0.4),
+    (0.45, 0.5),
+)
+"""Silence left before and after speech, in seconds, in further ways of reading: voice activity detection trims clips."""
 EDGE = 0.6
 """Seconds of silence at the beginning and the end of a clip."""
 
@@ -127,7 +137,7 @@ class Reader:
         expected = normalized(" ".join(sentence(list(u.digits), language) for u in utterances))
         english = normalized(" ".join(sentence(list(u.digits), "en") for u in utterances))
         shifted = np.concatenate([np.zeros(int(0.37 * SAMPLE_RATE), np.float32), samples])
-        trimmed = [trim(samples, margin) for margin in TRIMS]
+        trimmed = [trim(samples, *margins) for margins in TRIMS]
         for model in self._models:
             for beam in (5, 1):
                 for audio in (samples, shifted, *trimmed):
@@ -148,11 +158,11 @@ class Reader:
         return all(self.reads(cut_out(samples, utterance), [utterance], language) for utterance in utterances)
 
 
-def trim(samples: Samples, margin: float) -> Samples:
-    """All speech with `margin` seconds of what is around it."""
+def trim(samples: Samples, before: float, after: float) -> Samples:
+    """All speech with so many seconds of what is around it."""
     loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
-    n = int(margin * SAMPLE_RATE)
-    return samples[max(0, int(loud[0]) - n) : int(loud[-1]) + n]
+    start = int(loud[0]) - int(before * SAMPLE_RATE)
+    return samples[max(0, start) : int(loud[-1]) + int(after * SAMPLE_RATE)]
 
 
 def cut_out(samples: Samples, utterance: Utterance) -> Samples:
