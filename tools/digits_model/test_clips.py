@@ -47,7 +47,7 @@ TRIMS = (
     (0.4, 0.4),
     (0.45, 0.5),
 )
-"""Silence left before and after speech, in seconds, in further ways of reading: voice activity detection trims clips."""
+"""Seconds of silence left before and after speech in further ways of reading: as voice activity detection trims."""
 EDGE = 0.6
 """Seconds of silence at the beginning and the end of a clip."""
 
