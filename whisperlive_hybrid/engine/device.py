@@ -12,6 +12,8 @@ from typing import Literal
 import ctranslate2
 
 from whisperlive_hybrid.errors import Unavailable
+from whisperlive_hybrid.ops.cuda_libraries import PACKAGE as CUDA_PACKAGE
+from whisperlive_hybrid.ops.cuda_libraries import load_cuda_libraries
 from whisperlive_hybrid.ops.devices import Gpu, gpus
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,10 @@ def choose_device(
 def find_device(
     kind: Literal["auto", "cpu", "cuda"], index: int, compute_type: str, threads: int, max_batch: int
 ) -> Device:
-    """Look at this machine, choose, and log the choice. Takes tens of milliseconds where there is a GPU."""
+    """Look at this machine, choose, and log the choice. Takes tens of milliseconds where there is a GPU.
+
+    Raises Unavailable where what the settings demand is not there.
+    """
     device = choose_device(
         kind=kind,
         index=index,
@@ -84,7 +89,7 @@ def find_device(
         threads=threads,
         max_batch=max_batch,
         found=[] if kind == "cpu" else gpus(),
-        usable_gpus=0 if kind == "cpu" else _usable_gpus(),
+        usable_gpus=0 if kind == "cpu" else _usable_gpus(demanded=kind == "cuda"),
         cores=usable_cores(),
     )
     allowed = ctranslate2.get_supported_compute_types(device.kind, device.index)
@@ -98,12 +103,23 @@ def find_device(
     return device
 
 
-def _usable_gpus() -> int:
+def _usable_gpus(*, demanded: bool) -> int:
+    """GPUs that CTranslate2 can really run on. A missing library would only show with the first window."""
     try:
-        return int(ctranslate2.get_cuda_device_count())
+        n = int(ctranslate2.get_cuda_device_count())
     except RuntimeError as error:  # a driver that does not fit CTranslate2's CUDA
         log.warning("CUDA cannot be used: %s", error)
         return 0
+    if n == 0:
+        return 0
+    missing = [name for name, found in load_cuda_libraries().items() if found is None]
+    if missing:
+        fault = f"there is a GPU, but {' and '.join(missing)} cannot be found: pip install {CUDA_PACKAGE}"
+        if demanded:
+            raise Unavailable(fault, code="no_cuda_libraries")
+        log.warning("%s. Using the CPU", fault)
+        return 0
+    return n
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
