@@ -90,7 +90,7 @@ export function trouble(code, message, { host = '', hasText = false } = {}) {
     key_unknown: ['The server does not know this API key', 'Correct it under More, then start again.', ['retry']],
     origin_refused: ['The server does not take audio from this page', `Open the page of ${host || 'the server'} itself.`, []],
   };
-  const [title, next, actions] = known[code] ?? [message || 'The session ended', 'Start again.', ['retry']];
+  const [title, next, actions] = known[code] ?? [sentence(message) || 'The session ended', 'Start again.', ['retry']];
   return { title, kept, next, actions, code };
 }
 
@@ -101,3 +101,5 @@ export function noteOf({ note, status, models }) {
   if (models?.default !== 'digits') return '';
   return 'This server runs the small bundled model “digits”: it reads spoken digits in English, Spanish, German and French, and nothing else.';
 }
+
+const sentence = (text) => (text ? text.charAt(0).toUpperCase() + text.slice(1) : '');
