@@ -41,11 +41,12 @@ Microphone = tuple[npt.NDArray[np.float32] | None, list[float] | None, tuple[flo
 
 @dataclass
 class Utterance:
-    """Digits spoken together; times in seconds from the start of the window."""
+    """Digits spoken together; times in seconds from the start of the window; `words` are the digits' spans."""
 
     start: float
     end: float
     digits: list[int]
+    words: list[Span]
 
 
 @dataclass
@@ -59,10 +60,14 @@ class Window:
 
 @dataclass
 class Target:
-    """A token sequence from the prompt to the end token, and how many leading tokens carry no loss."""
+    """A token sequence from the prompt to the end token, and how many leading tokens carry no loss.
+
+    spans: for each token the time it is about, in seconds, and the time of its utterance; zeros where there is none.
+    """
 
     tokens: list[int]
     prompt_length: int
+    spans: list[tuple[float, float, float, float]]
 
 
 @dataclass
@@ -70,13 +75,15 @@ class Batch:
     """One training step's material, as arrays.
 
     mel: [windows, 80, frames] float32; tokens and labels: [windows * variants, length] int64, the variants of a
-    window next to each other; spoken: the text tokens of each window in its own language (for CTC).
+    window next to each other; spoken: the text tokens of each window in its own language (for CTC);
+    spans: [windows * variants, length, 4] float32, what a label is about: from, to, and its utterance's from, to.
     """
 
     mel: npt.NDArray[np.float32]
     tokens: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     spoken: list[list[int]]
+    spans: npt.NDArray[np.float32]
     variants: int
 
 
@@ -109,14 +116,14 @@ class ClipBank:
     def clip(self, index: int) -> Samples:
         """Samples of one clip, peak 1."""
         clip: Samples = self._data[self._offsets[index] : self._offsets[index + 1]].astype(np.float32)
-        clip /= 32768
-        return clip
+        return clip / np.float32(32768)
 
 
 def _stretch(samples: Samples, speed: float) -> Samples:
     """Speak faster (speed above 1) or slower; pitch moves along, as another mouth would."""
     positions = np.arange(0, len(samples) - 1, speed)
-    return np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    stretched: Samples = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    return stretched
 
 
 def _noises(generator: np.random.Generator, seconds: int = 90) -> list[Samples]:
@@ -299,11 +306,19 @@ class WindowMixer:
             if first >= last:
                 continue
             samples[first:last] += heard[first - position : last - position]
-            if spans is not None:
-                digits = [d for d, (a, b) in zip(digits, spans, strict=True) if 0 <= position + (a + b) / 2 < count]
-            if digits:
+            if spans is None:
+                # word times inside connected speech are not known: equal shares, widened
+                share = len(spoken) / len(digits)
+                spans = [((i - 0.25) * share, (i + 1.25) * share) for i in range(len(digits))]
+            inside = [
+                (digit, ((position + a) / SAMPLE_RATE, (position + b) / SAMPLE_RATE))
+                for digit, (a, b) in zip(digits, spans, strict=True)
+                if 0 <= position + (a + b) / 2 < count
+            ]
+            if inside:
                 end = min(count, position + len(spoken))
-                utterances.append(Utterance(first / SAMPLE_RATE, end / SAMPLE_RATE, digits))
+                said, words = [digit for digit, _ in inside], [span for _, span in inside]
+                utterances.append(Utterance(first / SAMPLE_RATE, end / SAMPLE_RATE, said, words))
         return Window(self._finished(samples), utterances, language)
 
 
@@ -354,17 +369,25 @@ class BatchMaker:
         choose = self.mixer.random
         prompt = self._prompt()
         if not window.utterances and choose.random() < 0.7:
-            return Target([*prompt, TOKEN_ID["<sot>"], TOKEN_ID["<nospeech>"], TOKEN_ID["<eot>"]], len(prompt))
+            silent = [*prompt, TOKEN_ID["<sot>"], TOKEN_ID["<nospeech>"], TOKEN_ID["<eot>"]]
+            return Target(silent, len(prompt), [(0.0, 0.0, 0.0, 0.0)] * len(silent))
         translated = window.language != "en" and choose.random() < 0.35
         language = "en" if translated else window.language
         tokens = [*prompt, TOKEN_ID["<sot>"], TOKEN_ID[f"<{window.language}>"]]
         tokens.append(TOKEN_ID["<translate>" if translated else "<transcribe>"])
         if not stamped or not window.utterances:
             tokens.append(TOKEN_ID["<notimestamps>"])
+        spans = [(0.0, 0.0, 0.0, 0.0)] * len(tokens)
         for utterance in window.utterances:
+            start, end = utterance.start, utterance.end
             text = text_ids(utterance.digits, language)
-            tokens += [timestamp_id(utterance.start), *text, timestamp_id(utterance.end)] if stamped else text
-        return Target([*tokens, TOKEN_ID["<eot>"]], len(prompt))
+            about = [(*span, start, end) for span in utterance.words] + [(end - 0.3, end + 0.1, start, end)]
+            if stamped:
+                text = [timestamp_id(start), *text, timestamp_id(end)]
+                about = [(start - 0.1, start + 0.3, start, end), *about, (end - 0.3, end + 0.1, start, end)]
+            tokens += text
+            spans += about
+        return Target([*tokens, TOKEN_ID["<eot>"]], len(prompt), [*spans, (0.0, 0.0, 0.0, 0.0)])
 
     def batch(self, windows: list[Window], frames: int) -> Batch:
         """Features and targets of several windows, `frames` mel frames each."""
@@ -378,10 +401,12 @@ class BatchMaker:
         length = max(len(target.tokens) for target in targets)
         tokens = np.full((len(targets), length), TOKEN_ID["<eot>"], np.int64)
         labels = np.full((len(targets), length - 1), IGNORED, np.int64)
+        spans = np.zeros((len(targets), length - 1, 4), np.float32)
         for row, target in enumerate(targets):
             count = len(target.tokens)
             tokens[row, :count] = target.tokens
             labels[row, target.prompt_length : count - 1] = target.tokens[target.prompt_length + 1 :]
+            spans[row, : count - 1] = target.spans[1:]
         # the task and the choice of no timestamps are the caller's, not the model's
         for name in ("<translate>", "<transcribe>", "<notimestamps>"):
             labels[tokens[:, 1:] == TOKEN_ID[name]] = IGNORED
@@ -389,7 +414,7 @@ class BatchMaker:
         for window in windows:
             digits = [digit for utterance in window.utterances for digit in utterance.digits]
             spoken.append([TOKEN_ID[" " + WORDS[window.language][digit]] for digit in digits])
-        return Batch(mel, tokens[:, :-1], labels, spoken, self.variants)
+        return Batch(mel, tokens[:, :-1], labels, spoken, spans, self.variants)
 
     def mixed(self, longest: float, budget: int = 16_000) -> Batch:
         """A batch of the training mixture.

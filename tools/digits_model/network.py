@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from tools.digits_model.words import FIRST_TIMESTAMP, OTHER, OTHER_LOG_WEIGHT, TEXT_TOKENS, TOKEN_ID, VOCABULARY_SIZE
 
 WIDTH = 128
+HEAD_WIDTH = WIDTH // 2
 ALIGNMENT_HEADS = [[1, 0], [1, 1]]
 """(decoder layer, head) pairs whose cross attention follows the audio; used for word times."""
 LEARNED_TIMESTAMPS = 250
@@ -64,19 +66,19 @@ class TokenTable(nn.Module):  # type: ignore[misc, unused-ignore]
         moments = torch.cat([positions, positions[-1:]]) @ self.map + self.shift
         return self.tokens + functional.pad(moments, (0, 0, FIRST_TIMESTAMP, 1))
 
-    @torch.no_grad()
     def load(self, table: Tensor, positions: Tensor, learned: int) -> None:
         """Begin from an ordinary table whose first `learned` timestamps are good; the map is fitted to those."""
         good = table[FIRST_TIMESTAMP : FIRST_TIMESTAMP + learned]
         known = torch.cat([positions[:learned], torch.ones(learned, 1)], 1)
         fitted = torch.linalg.solve(known.T @ known + 0.3 * torch.eye(WIDTH + 1), known.T @ good)
-        self.map.copy_(fitted[:-1])
-        self.shift.copy_(fitted[-1])
-        self.tokens.copy_(table)
-        self.tokens[FIRST_TIMESTAMP:OTHER] = 0
         rest = good - known @ fitted
         fading = torch.linspace(3, 0, learned).clamp(max=1)[:, None]
-        self.tokens[FIRST_TIMESTAMP : FIRST_TIMESTAMP + learned] = rest * fading
+        with torch.no_grad():
+            self.map.copy_(fitted[:-1])
+            self.shift.copy_(fitted[-1])
+            self.tokens.copy_(table)
+            self.tokens[FIRST_TIMESTAMP:OTHER] = 0
+            self.tokens[FIRST_TIMESTAMP : FIRST_TIMESTAMP + learned] = rest * fading
 
 
 class DigitsNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
@@ -89,6 +91,10 @@ class DigitsNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
         self.table = TokenTable()
         # the decoder's own table is not used in training: `table` is
         self.whisper.model.decoder.embed_tokens.weight.requires_grad_(False)
+        self._watched: dict[tuple[int, str], Tensor] = {}
+        for number, layer in enumerate(self.whisper.model.decoder.layers):
+            for name in ("q_proj", "k_proj"):
+                getattr(layer.encoder_attn, name).register_forward_hook(self._watcher(number, name))
         bias = torch.zeros(VOCABULARY_SIZE)
         bias[OTHER] = OTHER_LOG_WEIGHT
         self.register_buffer("bias", bias, persistent=False)
@@ -115,6 +121,20 @@ class DigitsNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
         )[0]
         logits: Tensor = functional.linear(output, table).float() + self.bias
         return logits
+
+    def _watcher(self, layer: int, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def watch(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            self._watched[layer, name] = output
+
+        return watch
+
+    def attention(self, layer: int, head: int) -> Tensor:
+        """Where one decoder head looked in the last `decode`: logarithms of [batch, length, positions]."""
+        first, last = head * HEAD_WIDTH, (head + 1) * HEAD_WIDTH
+        queries = self._watched[layer, "q_proj"][..., first:last]
+        keys = self._watched[layer, "k_proj"][..., first:last]
+        products: Tensor = (queries @ keys.transpose(1, 2)).float()
+        return (products * HEAD_WIDTH**-0.5).log_softmax(-1)
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Take weights in the stored form: Whisper's names, ``ctc.*``, and ``table.*`` if the file has them."""

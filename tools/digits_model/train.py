@@ -27,6 +27,9 @@ from tools.digits_model.network import DigitsNetwork, read_weights, with_table
 from tools.digits_model.words import CTC_BLANK, TEXT_TOKENS, VOCABULARY_SIZE
 
 WARM_UP_STEPS = 100
+POSITIONS_PER_SECOND = 50
+SPAN_MARGIN = 0.06
+"""Seconds of tolerance around the time a token is about."""
 CHECKPOINT_SECONDS = 120.0
 
 
@@ -43,8 +46,11 @@ def _produce(
 
 def losses(
     network: DigitsNetwork, batch: Batch, device: torch.device, encoder_learns: bool = True
-) -> tuple[Tensor, Tensor, float]:
-    """(cross entropy of the decoder, CTC loss of the encoder, share of the words that are right) of one batch."""
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Losses of one batch, and the share of the words that are right.
+
+    The losses: cross entropy of the decoder, CTC of the encoder, and how far the decoder looks beside what it writes.
+    """
     mel = torch.from_numpy(batch.mel).to(device)
     tokens, labels = torch.from_numpy(batch.tokens).to(device), torch.from_numpy(batch.labels).to(device)
     with torch.autocast(device.type, torch.bfloat16):
@@ -61,9 +67,27 @@ def losses(
         blank=CTC_BLANK,
         zero_infinity=True,
     )
+    spans = torch.from_numpy(batch.spans).to(device)
+    beside = sum(
+        (missed(network.attention(1, head), spans[..., :2]) for head in (0, 1)),
+        start=missed(network.attention(0, 0), spans[..., 2:]),
+    )
     words = (labels >= 0) & (labels < len(TEXT_TOKENS) - 1)
     right = float((logits.argmax(-1) == labels)[words].float().mean()) if bool(words.any()) else 1.0
-    return entropy, ctc, right
+    return entropy, ctc, beside / 3, right
+
+
+def missed(attention: Tensor, spans: Tensor) -> Tensor:
+    """Mean of -log(share of the attention that falls into the span), over tokens that have one.
+
+    attention: logarithms, [batch, length, positions]; spans: [batch, length, 2], seconds.
+    """
+    times = (torch.arange(attention.shape[-1], device=attention.device) + 0.5) / POSITIONS_PER_SECOND
+    first, last = spans[..., :1] - SPAN_MARGIN, spans[..., 1:] + SPAN_MARGIN
+    inside = (times >= first) & (times <= last)
+    known = (spans[..., 1] > 0) & inside.any(-1)
+    share = attention.masked_fill(~inside, -20.0).logsumexp(-1)[known]
+    return -share.mean() if len(share) else attention.sum() * 0
 
 
 class Average:
@@ -129,7 +153,7 @@ def train(options: argparse.Namespace) -> None:
     chance = random.Random(options.seed + step)
     clock = saved = time.monotonic()
     total = options.minutes * 60
-    shown = [0.0, 0.0, 0.0, 0.0]
+    shown = [0.0] * 5
     while elapsed < total and not (options.deadline and time.time() > options.deadline):
         share = elapsed / total
         longest.value = options.lengths[min(len(options.lengths) - 1, int(share * len(options.lengths)))]
@@ -137,22 +161,22 @@ def train(options: argparse.Namespace) -> None:
             group["lr"] = rate_at(options.rate, share, step)
         batch = batches.get()
         encoder_learns = chance.random() < options.encoder_share
-        entropy, ctc, right = losses(network, batch, device, encoder_learns)
+        entropy, ctc, beside, right = losses(network, batch, device, encoder_learns)
         optimizer.zero_grad()
-        (entropy + options.ctc * ctc).backward()
+        (entropy + options.ctc * ctc + options.guide * beside).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average.update(network)
         step += 1
         now = time.monotonic()
         elapsed, clock = elapsed + min(now - clock, 20.0), now
-        shown = [a + b for a, b in zip(shown, (entropy.item(), ctc.item(), right, 1.0), strict=True)]
+        shown = [a + b for a, b in zip(shown, (entropy.item(), ctc.item(), beside.item(), right, 1.0), strict=True)]
         if step % 50 == 0:
-            mean = [value / shown[3] for value in shown[:3]]
-            shown = [0.0, 0.0, 0.0, 0.0]
+            mean = [value / shown[4] for value in shown[:4]]
+            shown = [0.0] * 5
             print(
                 f"{elapsed / 60:.1f} min step {step} up to {longest.value:g} s: "
-                f"loss {mean[0]:.3f} ctc {mean[1]:.3f} words right {mean[2]:.3f}",
+                f"loss {mean[0]:.3f} ctc {mean[1]:.3f} beside {mean[2]:.3f} words right {mean[3]:.3f}",
                 flush=True,
             )
         if now - saved > CHECKPOINT_SECONDS:
@@ -183,6 +207,12 @@ def main() -> None:
         default=1.0,
         help="share of the steps in which the encoder "
         "learns, too; fewer are quicker where the decoder has most to learn (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--guide",
+        type=float,
+        default=0.3,
+        help="weight of the decoder's looking beside what it writes (default: %(default)s)",
     )
     parser.add_argument("--budget", type=int, default=16_000, help="mel frames per batch (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
