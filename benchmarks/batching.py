@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--finals", type=int, default=20)
-    args = parser.parse_args()
+    args, _ = parser.parse_known_args()  # `python -m benchmarks` hands the same arguments to all
     with tempfile.TemporaryDirectory() as folder:
         model = make_cost_model(args.size, Path(folder) / args.size)
         asyncio.run(_run(model, args.windows, args.rounds, args.finals))

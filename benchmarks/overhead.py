@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the file")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args, _ = parser.parse_known_args()  # `python -m benchmarks` hands the same arguments to all
     if args.child:
         which, model, file = args.child[0], Path(args.child[1]), Path(args.child[2])
         print(json.dumps(asyncio.run(_ours(model, file)) if which == "ours" else _alone(model, file)))

@@ -3,16 +3,16 @@
     python -m tools.cost_model --size tiny OUT_DIR
 
 Benchmarks need a model of real size whose text can be checked, without a download. The digits model is widened: every
-channel is repeated k times and every weight that sums over channels is divided by k, so that each layer computes the same
-numbers k times over. Attention gets k times as many heads of the same width, so its scale stays; the mean and variance
-of layer normalization do not change. Layers are added whose last matrices are zero: they cost what a layer costs and,
-being residual, pass their input on. In int8 the division goes into the scale of each row, so nothing is rounded anew.
+channel is repeated k times and every weight that sums over channels is divided by k, so that each layer computes the
+same numbers k times over. Attention gets k times as many heads of the same width, so its scale stays; the mean and
+variance of layer normalization do not change. Layers are added whose last matrices are zero: they cost what a layer
+costs and, being residual, pass their input on. In int8 the division goes into the scale of each row, so nothing is
+rounded anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import struct
@@ -165,8 +165,6 @@ def make_cost_model(size: str, out: Path, source: Path = DIGITS) -> Path:
     for file in source.iterdir():
         if file.suffix == ".json":
             shutil.copy(file, out)
-    config = out / "config.json"
-    json.loads(config.read_text())  # alignment heads are given there by layer and head: both keep their numbers
     write_model(replace(model, variables=variables), out / "model.bin")
     return out
 

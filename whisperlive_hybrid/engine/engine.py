@@ -310,6 +310,10 @@ class Engine:
         model = await self._loop.run_in_executor(self._loader, _open, replace(located, name=name), self.device)
         model.last_used = self._clock()
         self._registry.add(model)
+        if name == self._default:  # it could not be had at the start, and now it can
+            self._registry.default = name
+            if self.state == "failed":
+                self.state = "ready"
         return model
 
     async def _start(self) -> None:
