@@ -23,6 +23,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def _sendable(text: str) -> str:
+    """Text that every door can encode: header bytes that are not UTF-8 arrive as lone surrogates, and messages quote."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class HybridError(Exception):
     """Root of all errors this package raises on purpose.
 
@@ -33,7 +38,7 @@ class HybridError(Exception):
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = _sendable(message)
         if code is not None:
             self.code = code
 
@@ -52,7 +57,7 @@ class BadInput(HybridError):
         code: str | None = None,
     ) -> None:
         super().__init__(message, code=code)
-        self.param = param
+        self.param = None if param is None else _sendable(param)
         self.accepted = tuple(accepted)
 
 

@@ -166,6 +166,8 @@ def test_a_page_is_sent_once(client: httpx.Client) -> None:
         "/static/.hidden",
         "/static/",
         "/static/nothing.js",
+        "/static/live",
+        "/static/" + "a" * 300 + ".js",
     ],
 )
 def test_only_what_is_meant_to_be_served(server: HttpServer, path: str) -> None:

@@ -170,6 +170,7 @@ async def test_no_way_into_the_house(url: str, tmp_path: Path, monkeypatch: pyte
         "http://user:secret@example.com/a.wav",
         "http://example.com:99999/",
         "http://[::1/",
+        "http://xn--/",
         "http://example.com/" + "a" * 3000,
     ],
 )

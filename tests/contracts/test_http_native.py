@@ -310,6 +310,8 @@ def test_wrong_bodies(client: httpx.Client, request_: dict[str, Any], status: in
     [
         ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "invalid_json"),
         ({"json": ["http://example.com"]}, 400, "invalid_json"),
+        ({"content": b'{"url":"\xff"}', "headers": {"Content-Type": "application/json"}}, 400, "invalid_json"),
+        ({"content": b"[" * 60_000, "headers": {"Content-Type": "application/json"}}, 400, "invalid_json"),
         ({"json": {}}, 400, "missing_url"),
         ({"data": {"language": "en"}}, 400, "missing_url"),
         ({"json": {"url": "http://127.0.0.1/a.wav"}}, 400, "url_not_allowed"),

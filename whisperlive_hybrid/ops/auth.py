@@ -50,7 +50,7 @@ def accepted_subprotocol(headers: Mapping[str, str]) -> str | None:
 
     A browser that offered some closes the connection when none is answered.
     """
-    names = _listed(_one(headers, "Sec-WebSocket-Protocol"))
+    names = _listed(one_value(headers, "Sec-WebSocket-Protocol"))
     return next((n for n in names if n.lower() in _SUBPROTOCOLS or n == "realtime"), None)
 
 
@@ -70,6 +70,8 @@ def origin_allowed(settings: Settings, origin: str | None, host: str | None) -> 
     """
     if origin is None:
         return True
+    if not origin.isascii():  # no browser sends such a one, and no answer can repeat it
+        return False
     listed = _listed(settings.cors_origins)
     if "*" in listed or origin.lower().rstrip("/") in {o.lower().rstrip("/") for o in listed}:
         return True
@@ -97,6 +99,14 @@ def check_host(settings: Settings, host: str | None) -> None:
         "Set API_KEY, or list the page's origin in CORS_ORIGINS.",
         code="host_refused",
     )
+
+
+def one_value(values: Mapping[str, str], name: str) -> str:
+    """The value of `name`; empty where there is none, or where several leave open which of them counts."""
+    try:
+        return values.get(name) or ""
+    except LookupError:  # websockets' headers refuse to choose
+        return ""
 
 
 def is_loopback(name: str) -> bool:
@@ -127,21 +137,14 @@ def _bytes(text: str) -> bytes:
 
 
 def _offered_keys(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
-    scheme, _, credential = _one(headers, "Authorization").partition(" ")
+    scheme, _, credential = one_value(headers, "Authorization").partition(" ")
     offered = [credential.strip()] if scheme.lower() in _SCHEMES else []
-    offered.append(_one(headers, "X-API-Key").strip())
-    offered.extend(_one(query, name).strip() for name in _QUERY_NAMES)
-    protocols = _listed(_one(headers, "Sec-WebSocket-Protocol"))
+    offered.append(one_value(headers, "X-API-Key").strip())
+    offered.extend(one_value(query, name).strip() for name in _QUERY_NAMES)
+    protocols = _listed(one_value(headers, "Sec-WebSocket-Protocol"))
     offered.extend(b for a, b in pairwise(protocols) if a.lower() in _SUBPROTOCOLS)
     offered.extend(p.removeprefix(_SUBPROTOCOL_PREFIX) for p in protocols if p.startswith(_SUBPROTOCOL_PREFIX))
     return [key for key in offered if key]
-
-
-def _one(values: Mapping[str, str], name: str) -> str:
-    try:
-        return values.get(name) or ""
-    except LookupError:  # websockets' headers refuse to choose among several
-        return ""
 
 
 def _listed(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavailable
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
-from whisperlive_hybrid.transports.http import health, live_socket, native, openai, openapi, pages
+from whisperlive_hybrid.transports.http import health, live_socket, native, openai, openapi, pages, wire_log
 from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
 from whisperlive_hybrid.transports.http.errors import WireError, error_response, speaks_openai, unknown_error
 from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
@@ -39,6 +39,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SPARE_REQUESTS = 16
 """Uploads under way beside the files that run and wait."""
 
+IDLE_S = 75.0
+"""A connection gets so long to say, whole, what it wants: between two requests, and for the headers of the first."""
+
 
 def make_app(services: HttpServices) -> web.Application:
     """The application with all doors. Run it by `make_runner`, whose settings it relies on."""
@@ -55,7 +58,15 @@ def make_app(services: HttpServices) -> web.Application:
 
 def make_runner(app: web.Application, *, shutdown_timeout_s: float = 5.0) -> web.AppRunner:
     """The runner for `app`. A closed connection cancels its handler, which is what cancels the inference behind it."""
-    return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=shutdown_timeout_s)
+    return web.AppRunner(
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        logger=wire_log.logger,
+        shutdown_timeout=shutdown_timeout_s,
+        keepalive_timeout=IDLE_S,
+        auto_decompress=False,  # encoded bodies are refused
+    )
 
 
 def _identify() -> Middleware:

@@ -132,7 +132,7 @@ async def _get(target: URL, trusted: bool, incoming: IncomingFile, rules: Upload
 def _parse(url: str) -> URL:
     try:
         target = URL(url.strip())
-        target.port  # noqa: B018  (a wrong port shows only when it is asked for)
+        target.host, target.port  # noqa: B018  (what is wrong with them shows only when they are asked for)
     except ValueError as e:
         raise _bad_url("This is not a URL.") from e
     if len(url) > MAX_URL_CHARS:
@@ -153,7 +153,9 @@ def _check_shape(target: URL, trusted: bool) -> None:
 
 def _location(answer: aiohttp.ClientResponse) -> URL:
     try:
-        return answer.url.join(URL(answer.headers["Location"][:MAX_URL_CHARS]))
+        target = answer.url.join(URL(answer.headers["Location"][:MAX_URL_CHARS]))
+        target.host, target.port  # noqa: B018
+        return target
     except (KeyError, ValueError) as e:
         raise _unreachable("It redirects to nowhere.") from e
 

@@ -115,7 +115,7 @@ def live_socket(
     async def handle(request: web.Request) -> web.StreamResponse:
         chosen = choose_subprotocol(request.headers) if choose_subprotocol is not None else None
         socket = web.WebSocketResponse(
-            max_msg_size=MAX_MESSAGE_BYTES,
+            max_msg_size=MAX_MESSAGE_BYTES + 1,  # aiohttp refuses messages that reach it
             autoping=False,
             compress=False,
             timeout=CLOSE_WITHIN_S,

@@ -211,7 +211,7 @@ async def _url_fields(request: web.Request) -> list[tuple[str, str]]:
 def _json_fields(body: bytes) -> list[tuple[str, str]]:
     try:
         given = msgspec.json.decode(body)
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise BadInput(f"The body is not JSON: {e}.", code="invalid_json") from e
     if not isinstance(given, dict):
         raise BadInput("The body is a JSON object with the field url.", accepted=("object",), code="invalid_json")

@@ -77,9 +77,12 @@ def _read_static(path: str) -> _File | None:
     if any(part in ("..", "/") or part.startswith(".") for part in parts) or "\\" in path or "\0" in path:
         return None
     place = Path(site.STATIC, *parts)
-    if not place.is_file() or place.suffix not in _TYPES:
+    if place.suffix not in _TYPES:
         return None
-    body = place.read_bytes()
+    try:
+        body = place.read_bytes()
+    except OSError:  # none of that name, a folder, or a name longer than the file system takes
+        return None
     return _File(body, _TYPES[place.suffix], _etag(body))
 
 

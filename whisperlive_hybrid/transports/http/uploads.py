@@ -249,4 +249,5 @@ def _clean_name(name: str | None) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return (str(error).split("\n", 1)[0] or type(error).__name__)[:200]
+    text = error.message if isinstance(error, HttpProcessingError) else str(error)
+    return (" ".join(text.split()) or type(error).__name__)[:200].rstrip(".")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.live.commands import LiveOptions
-from whisperlive_hybrid.ops.auth import check_host, check_key, check_origin
+from whisperlive_hybrid.ops.auth import check_host, check_key, check_origin, one_value
 from whisperlive_hybrid.transports.websocket.listener import Admit
 
 
@@ -15,7 +15,7 @@ def admission(settings: Settings) -> Admit:
     """Origin, Host header and API key, in this order."""
 
     def admit(headers: Mapping[str, str], query: Mapping[str, str], origin: str | None) -> None:
-        host = headers.get("Host")
+        host = one_value(headers, "Host")
         check_origin(settings, origin, host)
         check_host(settings, host)
         check_key(settings, headers, query)

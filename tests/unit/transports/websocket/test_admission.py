@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from websockets.datastructures import Headers
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.errors import BadInput, Unauthorized
@@ -35,6 +36,13 @@ def test_origin_host_and_key_decide_who_comes_in(
     with pytest.raises(Unauthorized) as caught:
         admit(headers, query, origin)
     assert caught.value.code == code
+
+
+def test_two_host_headers_are_none() -> None:
+    doubled = Headers([("Host", "localhost:5050"), ("Host", "evil.example")])
+    with pytest.raises(Unauthorized) as caught:
+        admission(settings())(doubled, {}, None)
+    assert caught.value.code == "host_refused"
 
 
 def test_a_silent_client_gets_the_servers_settings() -> None:
