@@ -29,8 +29,8 @@ class Registry(Generic[T]):
         """A new session, held by the connection that opened it."""
         self._entries[id] = _Entry(token, session)
 
-    def resume(self, id: str, token: str) -> T:
-        """The session a client may continue; it is held from now on.
+    def find(self, id: str, token: str) -> T:
+        """The session a client may continue.
 
         Raises NotFound, the same for an unknown id and a wrong token, so that ids cannot be tried out.
         """
@@ -38,8 +38,11 @@ class Registry(Generic[T]):
         if entry is None or not hmac.compare_digest(entry.token.encode(), token.encode("utf-8", "replace")):
             message = "There is no such session, or its token is another one; it may have expired."
             raise NotFound(message, kind="session", id=id, code="no_such_session")
-        entry.expires = None
         return entry.session
+
+    def hold(self, id: str) -> None:
+        """A connection holds the session from now on: it does not expire."""
+        self._entries[id].expires = None
 
     def let_wait(self, id: str, until: float) -> None:
         """The session lost its connection: keep it until `until`. Nothing happens for an unknown id."""

@@ -141,8 +141,9 @@ class LiveService:
 
         Raises NotFound: no_such_session, or events_gone when events after `last_event` are no longer kept.
         """
-        session = self._registry.resume(id, token)
+        session = self._registry.find(id, token)
         session.log.rewind(last_event)
+        self._registry.hold(id)
         link = Link(session, Numbered(last_event, Resumed(session.received)))
         session.hold(link)
         self._set_expiry()

@@ -182,8 +182,9 @@ class RunningSession:
         """End all tasks; the session cannot be used any more."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._link is not None:
-            self._link.end(Closing(1012, "server is going away"))
+        link, self._link = self._link, None
+        if link is not None:
+            link.end(Closing(1012, "server is going away"))
         tasks = [self._pump_task, *self._windows.values()]
         for task in tasks:
             task.cancel()
@@ -210,9 +211,7 @@ class RunningSession:
                     self._fail(error, 1011 if isinstance(error, Unavailable) else 1003)
                     return
         except Exception:
-            incident = secrets.token_hex(4)
-            log.exception("live session %s failed (incident %s)", self.id, incident)
-            self._end_with(Failed("internal_error", f"Our fault; incident {incident}.", fatal=True), 1011, "our fault")
+            self._end_with(self._our_fault(), 1011, "our fault")
 
     async def _work_off(self, command: Audio | Flush | Stop | GoAway) -> bool:
         """Do what was asked; False when nothing more is to be worked off."""
@@ -222,7 +221,8 @@ class RunningSession:
                 self._decoded += len(samples)
                 self._frames.decoded(self._decoded)
                 await self._hear(samples)
-                self._maybe_ack()
+                self._ack()
+                self._set_timer()
             case Flush():
                 self._flush()
             case Stop():
@@ -275,6 +275,12 @@ class RunningSession:
         """The audio cannot be decoded any further: what was heard is finalized, then the client is told."""
         self._end_with(failed_by(error, fatal=True), code, error.code)
 
+    def _our_fault(self) -> Failed:
+        """What a client is told of the exception being handled, which goes to the log."""
+        incident = secrets.token_hex(4)
+        log.exception("live session %s failed (incident %s)", self.id, incident)
+        return Failed("internal_error", f"Our fault; incident {incident}.", fatal=True)
+
     def _end_with(self, event: Failed | None, code: int, reason: str) -> None:
         self._ending = (event, Closing(code, reason))
         self._room.set()
@@ -325,19 +331,27 @@ class RunningSession:
             self._link.wake()
 
     async def _infer(self, window: Window) -> None:
+        outcome: Hypothesis | HybridError
         try:
-            hypothesis = await self._around.engine.transcribe(window)
+            outcome = await self._around.engine.transcribe(window)
         except HybridError as error:
             log.debug("live session %s: window %d failed: %s", self.id, window.id, error)
-            self._session.receive_failure(window.id, error, self._now())
+            outcome = error
         except Exception as error:
             log.exception("live session %s: window %d failed", self.id, window.id)
-            self._session.receive_failure(window.id, Unavailable(f"{type(error).__name__}"), self._now())
-        else:
-            self._session.receive_hypothesis(hypothesis, self._now())
+            outcome = Unavailable(f"{type(error).__name__}")
         finally:
             self._windows.pop(window.id, None)
-        self._apply()
+        try:
+            if isinstance(outcome, HybridError):
+                self._session.receive_failure(window.id, outcome, self._now())
+            else:
+                self._session.receive_hypothesis(outcome, self._now())
+            self._apply()
+        except Exception:  # the window is lost to the state machine: it would wait for it for ever
+            self._pump_task.cancel()
+            self._ending = (self._our_fault(), Closing(1011, "our fault"))
+            self._finish()
 
     # --- acknowledgements and time ---------------------------------------------------------------------------------
 
@@ -348,10 +362,6 @@ class RunningSession:
         if ack != self._acked and (force or self._now() >= self._acked_at + ACK_INTERVAL_S):
             self._acked, self._acked_at = ack, self._now()
             self.tell(ack)
-
-    def _maybe_ack(self) -> None:
-        self._ack()
-        self._set_timer()
 
     def _set_timer(self) -> None:
         """Wake at the nearest deadline."""

@@ -15,7 +15,9 @@ def test_a_session_waits_until_it_expires_or_is_resumed() -> None:
     registry.let_wait("b", until=70.0)
     assert (registry.n_held, registry.n_waiting, registry.next_expiry()) == (0, 2, 60.0)
     assert registry.oldest_waiting() == "session a"
-    assert registry.resume("b", "secret") == "session b"
+    assert registry.find("b", "secret") == "session b"
+    assert registry.n_held == 0, "finding it is not holding it"
+    registry.hold("b")
     assert registry.take_expired(59.9) == []
     assert registry.take_expired(60.0) == ["session a"]
     assert registry.sessions == ["session b"]
@@ -26,7 +28,7 @@ def test_an_unknown_id_and_a_wrong_token_get_the_same_answer(id: str, token: str
     registry: Registry[str] = Registry()
     registry.add("a", "secret", "session a")
     with pytest.raises(NotFound) as caught:
-        registry.resume(id, token)
+        registry.find(id, token)
     assert (caught.value.kind, caught.value.code) == ("session", "no_such_session")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from tests.support.memory_connection import MemoryConnection
 from tests.support.spoken_levels import LevelEngine, LevelVad, speak
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
+from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.live import running_session
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.rules import LiveRules
@@ -22,7 +26,8 @@ from whisperlive_hybrid.transports import connection as loop
 from whisperlive_hybrid.transports.connection import ConnectionLost, serve_connection
 from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
-RULES = LiveRules(partial_interval_s=0.01, retry_after_s=0.001, trim_after_s=4.0)
+# So many tries that the failures a test asks for never use them up, whatever order things happen in.
+RULES = LiveRules(partial_interval_s=0.01, retry_after_s=0.001, trim_after_s=4.0, final_tries=50)
 START = {"type": "start", "codec": "pcm_f32le", "vad": {"max_utterance_s": 6}}
 
 
@@ -263,6 +268,37 @@ async def test_a_client_that_lost_the_end_of_its_session_can_still_fetch_it() ->
         await again.say({"type": "resume", "session": ready["session"], "token": ready["token"], "last_event": 1})
         events = await hear_all(again)
     assert (texts(events), events[-1]["type"], again.close_code) == (["w1", "w2"], "done", 1000)
+
+
+async def test_a_resume_from_an_event_that_never_was_leaves_the_session_to_expire() -> None:
+    async with served(LevelEngine()) as serving:
+        client = serving.connect()
+        await client.say(START)
+        ready = await client.hear()
+        assert ready is not None
+        await client.say(bytes(400))
+        await client.hear()
+        client.drop()
+        await asyncio.wait_for(serving.tasks[0], 2)
+        again = serving.connect()
+        await again.say({"type": "resume", **{k: ready[k] for k in ("session", "token")}, "last_event": 999})
+        (error,) = await hear_all(again)
+        assert (error["code"], again.close_code) == ("events_gone", 4404)
+        assert (serving.live.n_sessions, serving.live.n_waiting) == (0, 1)
+
+
+async def test_a_hypothesis_that_breaks_the_session_ends_it_aloud() -> None:
+    class Nonsense(LevelEngine):
+        async def transcribe(self, window: Window) -> Hypothesis:
+            return replace(await super().transcribe(window), consumed_s=math.nan)
+
+    async with served(Nonsense()) as serving:
+        client = serving.connect()
+        await client.say(START | {"interim": False})
+        await client.say(speak([1]).tobytes())
+        await client.say({"type": "stop"})
+        events = await asyncio.wait_for(hear_all(client), 5)
+    assert (events[-1]["code"], events[-1]["fatal"], client.close_code) == ("internal_error", True, 1011)
 
 
 async def test_resume_in_the_middle_of_a_connection_is_refused_before_audio_goes_astray() -> None:
