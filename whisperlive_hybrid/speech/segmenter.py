@@ -62,7 +62,9 @@ class Segmenter:
         self._audio = Tail(start)
         self._frame = start
         """First sample of the next frame."""
-        self._probabilities: deque[float] = deque(maxlen=math.ceil((self._search + self._min_silence) / FRAME) + 2)
+        # A cut is looked for once its limit is passed: by a pause, or by a pre-roll and first burst that are longer.
+        passed = max(self._min_silence, self._pre_roll + self._min_speech)
+        self._probabilities: deque[float] = deque(maxlen=math.ceil((self._search + passed) / FRAME) + 2)
         """Of the newest frames."""
         self._given = start
         """End of what was handed out: nothing before it is handed out again, but for a cut's overlap."""

@@ -135,6 +135,13 @@ def test_a_long_utterance_is_cut_where_it_is_quietest_and_overlaps():
     assert b[0] == a[1] - 3200
 
 
+@pytest.mark.parametrize("options", [{"pre_roll_ms": 5000}, {"min_speech_ms": 5000}])
+def test_a_pre_roll_or_first_burst_longer_than_an_utterance_may_be_is_cut_too(options):
+    events = run([SILENCE] * 400 + [SPEECH] * 200, SpeechOptions(max_utterance_s=2.0, **options))
+    assert max(end - start for start, end in spans(events)) <= 2 * SAMPLE_RATE
+    assert spans(events)[-1][1] == 600 * FRAME
+
+
 def test_of_equally_likely_frames_the_one_of_least_energy_is_cut():
     samples = np.random.default_rng(0).normal(0, 0.3, 600 * FRAME).astype(np.float32)
     samples[250 * FRAME : 251 * FRAME] *= 0.01
@@ -181,9 +188,9 @@ PROBABILITIES = st.lists(
 ).map(lambda runs: [p for p, n in runs for _ in range(n)])
 OPTIONS = st.builds(
     SpeechOptions,
-    min_speech_ms=st.sampled_from([0, 100, 300]),
+    min_speech_ms=st.sampled_from([0, 100, 300, 3000]),
     min_silence_ms=st.sampled_from([50, 160, 600, 3000]),
-    pre_roll_ms=st.sampled_from([0, 200, 1000]),
+    pre_roll_ms=st.sampled_from([0, 200, 1000, 5000]),
     overlap_ms=st.sampled_from([0, 200, 3000]),
     max_utterance_s=st.sampled_from([2.0, 5.0, 28.0]),
 )
