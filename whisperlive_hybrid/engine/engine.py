@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.registry import Loaded, Registry
 from whisperlive_hybrid.engine.scheduler import BatchKey, Capacity, Kind, Scheduler, SchedulerLimits
 from whisperlive_hybrid.engine.whisper import WhisperBackend
-from whisperlive_hybrid.engine.window import MAX_WINDOW_S, DecodeOptions, Lane, Window
+from whisperlive_hybrid.engine.window import MAX_WINDOW_S, Lane, Window, search_options
 from whisperlive_hybrid.engine.worker import Job, Result, Worker
 from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, NotFound, Refused
 
@@ -45,6 +45,8 @@ class EngineOptions:
 
     model: str = models.AUTO
     cache: Path | None = None
+    downloads: models.Downloads = "sizes"
+    """What requests may make the engine fetch; `model` always may be."""
     hub_token: str | None = None
     model_ttl_s: float = 600.0
     max_loaded: int = 3
@@ -60,6 +62,7 @@ class EngineOptions:
         return cls(
             model=settings.fasterwhisper_model,
             cache=settings.model_cache,
+            downloads=settings.model_downloads,
             hub_token=settings.hf_token,
             model_ttl_s=settings.model_ttl_s,
             max_loaded=settings.max_loaded_models,
@@ -222,7 +225,7 @@ class Engine:
             future: asyncio.Future[Result] = self._loop.create_future()
             job = Job(
                 window=window,
-                key=BatchKey(model.name, kind, window.lane, n_frames, len(previous), _search(options)),
+                key=BatchKey(model.name, kind, window.lane, n_frames, len(previous), search_options(options)),
                 backend=backend,
                 previous=previous,
                 features=self._features.submit(backend.features, window.samples, n_frames),
@@ -287,33 +290,39 @@ class Engine:
                 return model
 
     def _begin_loading(self, name: str) -> asyncio.Task[Loaded]:
-        room = self._registry.to_make_room(len(self._loading), self._worker.running_model)
+        self._room(len(self._loading))
+        task = asyncio.create_task(self._load(name), name=f"load {name}")
+        self._loading[name] = task
+        task.add_done_callback(lambda _: self._loading.pop(name, None))
+        return task
+
+    def _room(self, loading: int) -> list[str]:
+        """Models that must go before one more is loaded beside `loading` others. Raises Refused."""
+        room = self._registry.to_make_room(loading, self._worker.running_model)
         if room is None:
             raise Refused(
                 f"{self.options.max_loaded} models are in use and no more may be loaded",
                 retry_after_s=10.0,
                 code="models_busy",
             )
-        victims = [self._registry.remove(victim) for victim in room]
-        task = asyncio.create_task(self._load(name, victims), name=f"load {name}")
-        self._loading[name] = task
-        task.add_done_callback(lambda _: self._loading.pop(name, None))
-        return task
+        return room
 
-    async def _load(self, name: str, victims: list[Loaded]) -> Loaded:
-        for victim in victims:
+    async def _load(self, name: str) -> Loaded:
+        options, run = self.options, self._loop.run_in_executor
+        if name == self._default:
+            located = await run(
+                self._loader, models.locate, options.model, self.device, options.cache, options.hub_token
+            )
+        else:
+            located = await run(
+                self._loader, models.locate_for_caller, name, options.downloads, options.cache, options.hub_token
+            )
+        # Only now that the model is here: a name that cannot be had must not push out models that are used.
+        for victim in [self._registry.remove(victim) for victim in self._room(len(self._loading) - 1)]:
             await self._free(victim, "to make room")
-        source = self.options.model if name == self._default else name
-        located = await self._loop.run_in_executor(
-            self._loader, models.locate, source, self.device, self.options.cache, self.options.hub_token
-        )
-        model = await self._loop.run_in_executor(self._loader, _open, replace(located, name=name), self.device)
+        model = await run(self._loader, _open, replace(located, name=name), self.device)
         model.last_used = self._clock()
         self._registry.add(model)
-        if name == self._default:  # it could not be had at the start, and now it can
-            self._registry.default = name
-            if self.state == "failed":
-                self.state = "ready"
         return model
 
     async def _start(self) -> None:
@@ -381,22 +390,3 @@ def _settle(future: asyncio.Future[Result], result: Result) -> None:
 def _nothing(window: Window) -> Hypothesis:
     language = window.options.language
     return Hypothesis(window.id, (), language or "en", 1.0 if language else 0.0, len(window.samples) / SAMPLE_RATE)
-
-
-_EACH_ROW: dict[str, Any] = {
-    "language": None,
-    "task": "transcribe",
-    "compression_ratio_threshold": None,
-    "log_prob_threshold": None,
-    "no_speech_threshold": None,
-    "prompt": None,
-    "prompt_tokens": None,
-    "hotwords": None,
-    "word_times": False,
-    "languages": (),
-}
-"""Options that windows of one batch need not share."""
-
-
-def _search(options: DecodeOptions) -> DecodeOptions:
-    return replace(options, **_EACH_ROW)

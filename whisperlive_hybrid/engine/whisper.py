@@ -98,8 +98,13 @@ class WhisperBackend:
         self._model = self._load()
 
     def close(self) -> None:
-        """Free the weights and give their memory back to the system."""
-        self._model.unload_model()
+        """Free the weights and give their memory back to the system. May be called again.
+
+        Unloading alone is not enough: now and then CTranslate2's own thread still holds the weights. Dropping the
+        object ends that thread.
+        """
+        if hasattr(self, "_model"):
+            del self._model
         return_freed_memory()
 
     def features(self, samples: Samples, n_frames: int) -> Features:

@@ -157,10 +157,7 @@ async def test_draining_takes_no_more_and_waits_for_what_it_took(engine: Engine)
 
 async def test_idle_models_leave_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second model is loaded on demand, freed after its time to live, and loaded again when asked for."""
-    snapshot = tmp_path / "models--Systran--faster-whisper-tiny" / "snapshots" / "abc"
-    shutil.copytree(models.BUNDLED, snapshot)
-    (snapshot.parent.parent / "refs").mkdir()
-    (snapshot.parent.parent / "refs" / "main").write_text("abc")
+    put_in_cache(tmp_path, "Systran/faster-whisper-tiny")
     async with Engine(dataclasses.replace(DIGITS, cache=tmp_path, model_ttl_s=0.4)) as engine:
         await engine.ready()
         for _ in range(2):
@@ -178,6 +175,60 @@ async def test_no_room_for_a_model_is_refused_not_forced(tmp_path: Path) -> None
         with pytest.raises(Refused) as refusal:
             await engine.load("tiny")
         assert refusal.value.code == "models_busy"
+
+
+def put_in_cache(cache: Path, repository: str) -> None:
+    """A cached copy of the digits model under another name."""
+    snapshot = cache / ("models--" + repository.replace("/", "--")) / "snapshots" / "abc"
+    shutil.copytree(models.BUNDLED, snapshot)
+    (snapshot.parent.parent / "refs").mkdir()
+    (snapshot.parent.parent / "refs" / "main").write_text("abc")
+
+
+@pytest.mark.parametrize(
+    ("downloads", "name", "fetched"),
+    [
+        ("sizes", "someone/whisper-x", False),
+        ("sizes", "Systran/faster-whisper-tiny", True),
+        ("sizes", "tiny", True),
+        ("any", "someone/whisper-x", True),
+        ("none", "tiny", False),
+    ],
+)
+async def test_what_requests_may_make_the_server_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: models.Downloads, name: str, fetched: bool
+) -> None:
+    def fetch(repository: str, cache: Path | None, token: str | None) -> Path:
+        raise ModelUnavailable("asked the hub", model=repository)
+
+    monkeypatch.setattr(models, "fetch", fetch)
+    async with Engine(dataclasses.replace(DIGITS, cache=tmp_path, downloads=downloads)) as engine:
+        await engine.ready()
+        with pytest.raises(ModelUnavailable) as error:
+            await engine.load(name)
+        assert error.value.message == "asked the hub" if fetched else "MODEL_DOWNLOADS" in error.value.message
+        put_in_cache(tmp_path, models.hub_id(name) or "")
+        assert await engine.load(name) == models.canonical(name)
+
+
+async def test_requests_name_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder below the server's own that looks like a hub id stays unseen."""
+    shutil.copytree(models.BUNDLED, tmp_path / "private" / "model")
+    monkeypatch.chdir(tmp_path)
+    async with Engine(dataclasses.replace(DIGITS, cache=tmp_path / "cache")) as engine:
+        await engine.ready()
+        with pytest.raises(ModelUnavailable, match="MODEL_DOWNLOADS"):
+            await engine.load("private/model")
+
+
+async def test_a_model_that_cannot_be_had_pushes_no_other_out(tmp_path: Path) -> None:
+    put_in_cache(tmp_path, "Systran/faster-whisper-tiny")
+    async with Engine(dataclasses.replace(DIGITS, cache=tmp_path, max_loaded=2)) as engine:
+        await engine.ready()
+        await engine.load("tiny")
+        with pytest.raises(ModelUnavailable):
+            await engine.load("someone/whisper-x")
+        assert {m.id for m in engine.models() if m.loaded} == {"digits", "tiny"}
 
 
 FREED = """
@@ -211,5 +262,5 @@ def test_a_closed_models_memory_goes_back_to_the_system() -> None:
     out = subprocess.run([sys.executable, "-c", FREED], check=True, capture_output=True, text=True, timeout=100)
     before, loaded, after, torch = out.stdout.split()
     assert float(loaded) - float(before) > 76
-    assert float(after) - float(before) < 0.4 * (float(loaded) - float(before))
+    assert float(after) - float(before) < 40, "the weights alone are 76"
     assert torch == "False"
