@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     model_cache: Path | None = _setting(
         None, "Folder for downloaded models; unset is the hub library's own cache.", group="Models"
     )
+    model_downloads: Literal["sizes", "any", "none"] = _setting(
+        "sizes",
+        "Models that callers may make the server download by naming them: faster-whisper's sizes, any hub id, none. "
+        "The default model, and those on this machine, are always allowed.",
+        group="Models",
+    )
     model_ttl_s: float = _setting(
         600.0, "A loaded model other than the default is freed after this long unused.", unit="s", group="Models", ge=1
     )

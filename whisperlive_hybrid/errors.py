@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 
 def _sendable(text: str) -> str:
-    """Text that every door can encode: header bytes that are not UTF-8 arrive as lone surrogates, and messages quote."""
+    """Text that every door can encode: a message may quote header bytes, which are lone surrogates if not UTF-8."""
     return text.encode("utf-8", "replace").decode()
 
 

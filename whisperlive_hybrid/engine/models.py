@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import huggingface_hub
 import tokenizers
@@ -25,6 +26,8 @@ from whisperlive_hybrid.engine.device import GIB, Device
 from whisperlive_hybrid.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
+
+Downloads: TypeAlias = Literal["sizes", "any", "none"]
 
 AUTO = "auto"
 DIGITS = "digits"
@@ -118,6 +121,32 @@ def locate(name: str, device: Device, cache: Path | None, token: str | None, *, 
     if found is None:
         if not download:
             raise ModelUnavailable(f"model {name!r} is not on this machine", model=name, ways_out=WAYS_OUT)
+        found = fetch(repository, cache, token)
+    return Located(canonical(name), check_folder(found, name))
+
+
+def locate_for_caller(name: str, downloads: Downloads, cache: Path | None, token: str | None) -> Located:
+    """Find the files of a model that a request names, downloading them where `downloads` allows it and needed.
+
+    Folders are the administrator's to choose: a name is never taken for one here. Raises ModelUnavailable.
+    """
+    if name == DIGITS:
+        return Located(DIGITS, check_folder(BUNDLED, DIGITS))
+    repository = hub_id(name)
+    if repository is None:
+        raise ModelUnavailable(f"there is no model {name!r}", model=name, ways_out=WAYS_OUT)
+    found = cached(repository, cache)
+    if found is None:
+        if downloads == "none" or (downloads == "sizes" and repository not in _NAMES):
+            raise ModelUnavailable(
+                f"model {name!r} is not on this machine, and MODEL_DOWNLOADS={downloads} lets no request fetch it",
+                model=name,
+                ways_out=(
+                    f"fetch it on the server with `whisperlive-hybrid models fetch {name}`",
+                    "set MODEL_DOWNLOADS=any",
+                    f"name another model, such as {DIGITS}" if downloads == "none" else "name a size, such as small",
+                ),
+            )
         found = fetch(repository, cache, token)
     return Located(canonical(name), check_folder(found, name))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from whisperlive_hybrid.audio.samples import Samples
 
@@ -78,3 +78,23 @@ class Window:
     model: str
     options: DecodeOptions = field(default_factory=DecodeOptions)
     id: int = field(default_factory=lambda: next(_ids))
+
+
+_EACH_ROW: dict[str, Any] = {
+    "language": None,
+    "task": "transcribe",
+    "compression_ratio_threshold": None,
+    "log_prob_threshold": None,
+    "no_speech_threshold": None,
+    "prompt": None,
+    "prompt_tokens": None,
+    "hotwords": None,
+    "word_times": False,
+    "languages": (),
+}
+"""Options that windows of one batch need not share."""
+
+
+def search_options(options: DecodeOptions) -> DecodeOptions:
+    """What all windows of one batch must agree on: `options` without those that each row has for itself."""
+    return replace(options, **_EACH_ROW)
