@@ -15,6 +15,9 @@ CAPTURE = MAGIC + b"\0"
 """What a page begins with: the capture pattern and the version."""
 MAX_SKIPPED_BYTES = 256 * 1024
 """Bytes without a valid page after which the stream counts as broken."""
+MAX_REJECTED_BYTES = 1024 * 1024
+"""Bytes of pages with a wrong checksum, one after the other, after which it does as well: capture patterns may stand
+every five bytes, and each can claim a page of 64 KB to be summed up."""
 
 _HEADER = 27
 _NO_GRANULE = -1
@@ -51,6 +54,7 @@ class PageReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._skipped = 0
+        self._rejected = 0
         self._started = False
 
     @property
@@ -71,12 +75,13 @@ class PageReader:
                 raw = bytes(self._buffer[position:page_end])
                 checksum = int.from_bytes(raw[22:26], "little")
                 if page_checksum(raw[:22] + bytes(4) + raw[26:]) != checksum:
+                    self._rejected += len(raw)
                     self._skip(1)
                     position += 1
                     continue
                 position = page_end
                 self._started = True
-                self._skipped = 0
+                self._skipped = self._rejected = 0
                 yield _parse(raw)
         finally:
             del self._buffer[:position]
@@ -97,7 +102,7 @@ class PageReader:
 
     def _skip(self, n_bytes: int) -> None:
         self._skipped += n_bytes
-        if self._skipped > MAX_SKIPPED_BYTES:
+        if self._skipped > MAX_SKIPPED_BYTES or self._rejected > MAX_REJECTED_BYTES:
             raise UndecodableAudio("the Ogg stream is damaged: no page found", param="audio", code="lost_sync")
 
     def _page_end(self, position: int) -> int | None:

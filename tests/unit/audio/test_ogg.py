@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.encoded_audio import decode_all, melody, opus_head, opus_packets, pieces, pyav_samples
+from whisperlive_hybrid.audio import ogg as ogg_module
 from whisperlive_hybrid.audio.ogg import OggOpusDecoder, PageReader, page_checksum
 from whisperlive_hybrid.errors import UndecodableAudio
 
@@ -162,6 +163,22 @@ def test_what_cannot_be_decoded_says_why(data: bytes, code: str) -> None:
     with pytest.raises(UndecodableAudio) as caught:
         decode_all(OggOpusDecoder(), [data])
     assert caught.value.code == code
+
+
+def test_page_headers_every_few_bytes_are_not_summed_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    summed = 0
+
+    def counted(page: bytes) -> int:
+        nonlocal summed
+        summed += len(page)
+        return page_checksum(page)
+
+    monkeypatch.setattr(ogg_module, "page_checksum", counted)
+    bomb = (b"OggS\0" + b"\xff" * 250) * 2000
+    with pytest.raises(UndecodableAudio) as caught:
+        OggOpusDecoder().feed(bomb)
+    assert caught.value.code == "lost_sync"
+    assert summed <= ogg_module.MAX_REJECTED_BYTES + 70_000
 
 
 def test_what_comes_before_a_bad_packet_on_its_page_is_kept() -> None:
