@@ -6,6 +6,7 @@ imports it with an answer ready. Everything else that needs Opus imports `decode
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 import importlib
 import threading
@@ -34,13 +35,26 @@ def wheel_libopus() -> str | None:
     return None
 
 
+def system_libopus() -> str | None:
+    """The system's libopus if it can be loaded: the linker's list may name one that is gone, or of another machine."""
+    name = ctypes.util.find_library("opus")
+    if name is None:
+        return None
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return None
+    return name
+
+
 @cache
 def opuslib() -> ModuleType:
     """The opuslib package, bound to a libopus that exists. Raises Unavailable when there is none."""
     find_library = ctypes.util.find_library
+    path = system_libopus() or wheel_libopus()
 
     def find_opus(name: str) -> str | None:
-        return find_library(name) or (wheel_libopus() if name == "opus" else None)
+        return path if name == "opus" else find_library(name)
 
     with _import_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # opuslib compares integers with `is`, which newer Pythons remark on

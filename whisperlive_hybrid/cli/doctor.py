@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes.util
 import importlib.metadata
 import importlib.util
 import os
@@ -128,7 +127,9 @@ def _version(name: str) -> str | None:
 
 
 def _libraries() -> Iterator[Finding]:
-    found = ctypes.util.find_library("opus")
+    from whisperlive_hybrid.audio.libopus import system_libopus
+
+    found = system_libopus()
     if found:
         yield Finding("ok", "libopus", found)
     else:

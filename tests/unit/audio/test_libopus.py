@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from whisperlive_hybrid.audio.libopus import decoder_api, opuslib, wheel_libopus
 
 WITHOUT_SYSTEM_LIBRARY = """
@@ -18,15 +20,21 @@ print("decoded")
 """
 
 
+WITH_A_STALE_LINKER_LIST = WITHOUT_SYSTEM_LIBRARY.replace("name: None", "name: 'libopus-gone.so.0'").replace(
+    'find_library("opus") is None', 'find_library("opus") == "libopus-gone.so.0"'
+)
+
+
 def test_the_wheel_brings_a_libopus() -> None:
     path = wheel_libopus()
     assert path is not None
     assert "opus" in path
 
 
-def test_it_works_where_the_system_has_no_libopus() -> None:
+@pytest.mark.parametrize("program", [WITHOUT_SYSTEM_LIBRARY, WITH_A_STALE_LINKER_LIST], ids=["none", "stale"])
+def test_it_works_where_the_system_has_no_libopus(program: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning", "-c", WITHOUT_SYSTEM_LIBRARY],
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", program],
         capture_output=True,
         text=True,
         check=False,
