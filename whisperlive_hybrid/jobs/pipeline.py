@@ -127,7 +127,7 @@ class Pipeline:
     async def _turn(self) -> AsyncIterator[None]:
         if self._turns.locked() and self._waiting >= self._max_queued:
             raise Refused(
-                f"{self._waiting} files are waiting already.",
+                f"The server is full: {self._waiting} more files wait already.",
                 retry_after_s=max(5.0, self.engine.capacity().wait_s),
             )
         self._waiting += 1
