@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import httpx
 import jiwer
 from faster_whisper import BatchedInferencePipeline, WhisperModel
-from whisperlive_hybrid.engine.models import BUNDLED
 
 from benchmarks.live_load import speak_all
 from benchmarks.material import Conversation, add_arguments, conversations, normalized, wav
 from benchmarks.report import percentile, table
 from tests.support.running_server import running_server
+from whisperlive_hybrid.engine.models import BUNDLED
 
 
 def main() -> None:

@@ -1,13 +1,13 @@
 """What the server's way of transcribing a long file costs over faster-whisper's batched pipeline alone.
 
 Both run on the same model, file and settings (beam 5, word times, greedy otherwise), each in processes of its own, in
-turn: A B A B. CPU seconds count the process and its children (files are decoded in one), after the model is loaded.
+turn: A B A B. CPU seconds count the process and its children (files are decoded in one), after the model is loaded; the
+server's are those of the server process.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import resource
@@ -18,10 +18,12 @@ import time
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 
-from benchmarks.report import table
+from benchmarks.report import process_cpu_s, table
 from tests.support.clips import clips, words
+from tests.support.running_server import running_server
 from tools.cost_model import make_cost_model
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 
@@ -64,25 +66,33 @@ def _alone(model: Path, file: Path) -> dict[str, object]:
     return {"cpu": _cpu_s() - cpu, "wall": time.perf_counter() - wall, "text": text}
 
 
-async def _ours(model: Path, file: Path) -> dict[str, object]:
-    """The file's whole way below the HTTP door: child process, voice activity, windows, scheduler, words."""
-    from whisperlive_hybrid.engine.engine import Engine, EngineOptions
-    from whisperlive_hybrid.engine.window import DecodeOptions
-    from whisperlive_hybrid.jobs.pipeline import Pipeline
-    from whisperlive_hybrid.jobs.transcript import FileOptions
-    from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+def _served(model: Path, file: Path) -> dict[str, object]:
+    """The file's whole way through the server: upload, child process, voice activity, windows, scheduler, answer."""
+    # Thresholds that nothing breaks, because faster-whisper's batched pipeline tries one temperature only.
+    options = {
+        "language": LANGUAGE,
+        "beam_size": "5",
+        "word_timestamps": "true",
+        "compression_ratio_threshold": "100",
+        "log_prob_threshold": "-100",
+    }
+    with running_server(model=str(model), MAX_UPLOAD_MB="1000") as server:
+        cpu, wall = process_cpu_s(server.process.pid), time.perf_counter()
+        with file.open("rb") as body:
+            answer = httpx.post(
+                f"{server.http_url}/transcribe", files={"file": body}, data=options, timeout=httpx.Timeout(3600)
+            )
+        answer.raise_for_status()
+        text = "".join(s["text"] for s in answer.json()["segments"])
+        return {
+            "cpu": process_cpu_s(server.process.pid) - cpu,
+            "wall": time.perf_counter() - wall,
+            "text": text,
+        }
 
-    async with Engine(EngineOptions(model=str(model), device="cpu")) as engine, VadBatcher() as vad:
-        await engine.ready()
-        # One temperature, because faster-whisper's batched pipeline tries no other.
-        decode = DecodeOptions(language=LANGUAGE, beam_size=5, word_times=True, temperatures=(0.0,))
-        cpu, wall = _cpu_s(), time.perf_counter()
-        transcript = await Pipeline(engine, vad).transcribe(file, FileOptions(decode=decode))
-        return {"cpu": _cpu_s() - cpu, "wall": time.perf_counter() - wall, "text": transcript.text}
 
-
-def _child(which: str, model: Path, file: Path) -> dict[str, object]:
-    command = [sys.executable, "-m", "benchmarks.overhead", "--child", which, str(model), str(file)]
+def _in_a_process(model: Path, file: Path) -> dict[str, object]:
+    command = [sys.executable, "-m", "benchmarks.overhead", "--alone", str(model), str(file)]
     result: dict[str, object] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return result
 
@@ -93,11 +103,10 @@ def main() -> None:
     parser.add_argument("--size", default="tiny", help="size of the cost model (default: tiny)")
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the file")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", nargs=2, type=Path, help=argparse.SUPPRESS)
     args, _ = parser.parse_known_args()  # `python -m benchmarks` hands the same arguments to all
-    if args.child:
-        which, model, file = args.child[0], Path(args.child[1]), Path(args.child[2])
-        print(json.dumps(asyncio.run(_ours(model, file)) if which == "ours" else _alone(model, file)))
+    if args.alone:
+        print(json.dumps(_alone(*args.alone)))
         return
     with tempfile.TemporaryDirectory() as folder:
         model = make_cost_model(args.size, Path(folder) / args.size)
@@ -105,8 +114,8 @@ def main() -> None:
         make_long_file(file, args.minutes)
         runs: dict[str, list[dict[str, object]]] = {"alone": [], "ours": []}
         for _ in range(args.rounds):
-            for which, done in runs.items():
-                done.append(_child(which, model, file))
+            runs["alone"].append(_in_a_process(model, file))
+            runs["ours"].append(_served(model, file))
     medians = {
         which: [float(np.median([float(str(r[unit])) for r in done])) for unit in ("cpu", "wall")]
         for which, done in runs.items()
@@ -115,7 +124,7 @@ def main() -> None:
         [name, *medians[which], medians[which][0] / medians["alone"][0], len(words(str(runs[which][0]["text"])))]
         for name, which in (
             ("faster-whisper, batched pipeline", "alone"),
-            ("WhisperLive Hybrid, file pipeline", "ours"),
+            ("WhisperLive Hybrid, `POST /transcribe`", "ours"),
         )
     ]
     table(
