@@ -43,7 +43,7 @@ def theirs() -> WhisperModel:
 @pytest.fixture(scope="module")
 def ours() -> Iterator[WhisperBackend]:
     device = Device("cpu", 0, "CPU", "int8", THREADS, 8, None)
-    backend = WhisperBackend(models.BUNDLED, device, models.load_tokenizer(models.BUNDLED, True))
+    backend = WhisperBackend(models.BUNDLED, device, models.load_tokenizer(models.BUNDLED))
     yield backend
     backend.close()
 

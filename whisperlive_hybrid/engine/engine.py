@@ -12,18 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, cast
 
-import numpy as np
-
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 from whisperlive_hybrid.engine import memory, models
-from whisperlive_hybrid.engine.backend import LanguageProbabilities, Request
+from whisperlive_hybrid.engine.backend import LanguageProbabilities
 from whisperlive_hybrid.engine.device import Device, find_device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.loading import open_model, open_warm
 from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.registry import Loaded, Registry
 from whisperlive_hybrid.engine.scheduler import BatchKey, Capacity, Kind, Scheduler, SchedulerLimits
-from whisperlive_hybrid.engine.whisper import WhisperBackend
 from whisperlive_hybrid.engine.window import MAX_WINDOW_S, Lane, Window, search_options
 from whisperlive_hybrid.engine.worker import Job, Result, Worker
 from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, NotFound, Refused
@@ -94,7 +92,6 @@ class Engine:
         self._waiting_for_model = 0
         self._starting: asyncio.Task[None]
         self._janitor: asyncio.Task[None]
-        self._known: dict[str, Path] = {}
 
     async def __aenter__(self) -> Self:
         options = self.options
@@ -105,7 +102,9 @@ class Engine:
         )
         self._worker = Worker(Scheduler(SchedulerLimits(max_batch=self.device.max_batch)), clock=self._clock)
         self._worker.start()
-        self._features = ThreadPoolExecutor(2, thread_name_prefix="features")
+        # Apart, so that a final never waits behind the windows of files that have just begun.
+        self._live_features = ThreadPoolExecutor(2, thread_name_prefix="live features")
+        self._file_features = ThreadPoolExecutor(2, thread_name_prefix="file features")
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._starting = asyncio.create_task(self._start(), name="load default model")
         self._janitor = asyncio.create_task(self._free_idle_models(), name="free idle models")
@@ -117,7 +116,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(self._starting, self._janitor, *self._loading.values(), return_exceptions=True)
         await asyncio.to_thread(self._worker.stop)
-        self._features.shutdown(wait=False, cancel_futures=True)
+        self._live_features.shutdown(wait=False, cancel_futures=True)
+        self._file_features.shutdown(wait=False, cancel_futures=True)
         self._loader.shutdown(wait=False, cancel_futures=True)
         for model in self._registry.all():
             self._registry.remove(model.name)
@@ -151,19 +151,18 @@ class Engine:
         return (await self._loaded(self.resolve(name))).name
 
     def models(self) -> list[ModelInfo]:
-        """The default model, the bundled one, those in memory and those found on this machine."""
-        names = dict.fromkeys([self._default, *(m.name for m in self._registry.all()), models.DIGITS, *self._known])
+        """The default model, the bundled one and those in memory."""
+        names = dict.fromkeys([self._default, *(m.name for m in self._registry.all()), models.DIGITS])
         return [self._info(name) for name in names if name != models.AUTO]
 
     def _info(self, name: str) -> ModelInfo:
         loaded = self._registry.get(name)
         default = name == self._default
-        path = loaded.path if loaded else self._known.get(name)
         return ModelInfo(
             id=name,
             aliases=models.OPENAI_NAMES if default else (),
             loaded=loaded is not None,
-            path=path,
+            path=loaded.path if loaded else None,
             size_bytes=loaded.size_bytes if loaded else None,
             device=str(self.device) if loaded else None,
             compute_type=loaded.backend.compute_type if loaded else None,
@@ -223,12 +222,13 @@ class Engine:
                 return [] if kind == "detect" else _nothing(window)
             previous = backend.previous_tokens(options, window.lane)
             future: asyncio.Future[Result] = self._loop.create_future()
+            threads = self._file_features if window.lane is Lane.FILE else self._live_features
             job = Job(
                 window=window,
                 key=BatchKey(model.name, kind, window.lane, n_frames, len(previous), search_options(options)),
                 backend=backend,
                 previous=previous,
-                features=self._features.submit(backend.features, window.samples, n_frames),
+                features=threads.submit(backend.features, window.samples, n_frames),
                 done=lambda result: self._deliver(future, result),
             )
             try:
@@ -276,8 +276,9 @@ class Engine:
     async def _loaded(self, name: str) -> Loaded:
         """A model, loading it if need be; all who ask meanwhile share one load."""
         if self._registry.default is None and not self._starting.done():
+            is_default = name == self._default  # its name may be another one once it is found: auto, a link to a folder
             await self.ready()
-            name = self.resolve(name)
+            name = self._default if is_default else self.resolve(name)
         while True:
             model = self._registry.get(name)
             if model is not None:
@@ -320,7 +321,7 @@ class Engine:
         # Only now that the model is here: a name that cannot be had must not push out models that are used.
         for victim in [self._registry.remove(victim) for victim in self._room(len(self._loading) - 1)]:
             await self._free(victim, "to make room")
-        model = await run(self._loader, _open, replace(located, name=name), self.device)
+        model = await run(self._loader, open_model, replace(located, name=name), self.device)
         model.last_used = self._clock()
         self._registry.add(model)
         return model
@@ -335,11 +336,11 @@ class Engine:
             self.note = located.note
             if located.note:
                 log.warning("%s", located.note)
-            model = await self._loop.run_in_executor(self._loader, _open, located, self.device)
-            await asyncio.to_thread(warm_up, model.backend)
-        except ModelUnavailable as error:
+            model = await self._loop.run_in_executor(self._loader, open_warm, located, self.device)
+        except Exception as error:
             self.state = "failed"
-            log.error("%s; %s", error.message, "; or ".join(error.ways_out))
+            if isinstance(error, ModelUnavailable):
+                log.error("%s; %s", error.message, "; or ".join(error.ways_out))
             raise
         self._registry.default = model.name
         model.last_used = self._clock()
@@ -356,30 +357,6 @@ class Engine:
     async def _free(self, model: Loaded, why: str) -> None:
         log.info("model %s is unloaded (%s)", model.name, why)
         await asyncio.to_thread(model.backend.close)
-
-
-def _open(located: models.Located, device: Device) -> Loaded:
-    """Load a model's weights. Blocks for as long as that takes. Raises ModelUnavailable."""
-    started = time.perf_counter()
-    name = located.name
-    tokenizer = models.load_tokenizer(located.path, multilingual=True)
-    try:
-        backend = WhisperBackend(located.path, device, tokenizer, models.mel_bands(located.path))
-    except (RuntimeError, ValueError) as error:
-        raise ModelUnavailable(
-            f"model {name!r} cannot be loaded on {device.name}: {error}", model=name, ways_out=models.WAYS_OUT
-        ) from None
-    log.info("model %s loaded in %.1f s from %s", name, time.perf_counter() - started, located.path)
-    return Loaded(name, located.path, backend, models.folder_size(located.path), last_used=0.0)
-
-
-def warm_up(backend: WhisperBackend) -> Hypothesis:
-    """Transcribe a second of silence: the first run allocates, and on a GPU compiles."""
-    window = Window("warm-up", Lane.FINAL, 0.0, 0, np.zeros(SAMPLE_RATE, np.float32), "")
-    options = replace(window.options, language="en", temperatures=(0.0,), word_times=True, no_speech_threshold=None)
-    window = replace(window, options=options)
-    features = backend.features(window.samples, frames_for(Lane.FINAL, SAMPLE_RATE))
-    return backend.run([Request(window, features, content_frames(SAMPLE_RATE), ())])[0]
 
 
 def _settle(future: asyncio.Future[Result], result: Result) -> None:

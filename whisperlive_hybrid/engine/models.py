@@ -34,6 +34,8 @@ DIGITS = "digits"
 BUNDLED = Path(__file__).parent / "bundled" / DIGITS
 _TURBO_MEMORY = 6 * GIB
 _PROBE_S = 3.0
+_MULTILINGUAL_TOKENS = 51865
+"""Tokens of the smallest vocabulary with languages; English-only models have one fewer."""
 _FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 _OPENAI_NAME = re.compile(r"whisper-1|gpt-4o(-mini)?-transcribe(-.+)?|gpt-(realtime-)?(transcribe|whisper)(-.+)?")
 OPENAI_NAMES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
@@ -278,7 +280,7 @@ def check_folder(folder: Path, name: str) -> Path:
     return folder
 
 
-def load_tokenizer(folder: Path, multilingual: bool) -> tokenizers.Tokenizer:
+def load_tokenizer(folder: Path) -> tokenizers.Tokenizer:
     """The model's tokenizer; converted models without one use OpenAI's, from the hub. Raises ModelUnavailable."""
     file = folder / "tokenizer.json"
     if file.exists():
@@ -288,14 +290,27 @@ def load_tokenizer(folder: Path, multilingual: bool) -> tokenizers.Tokenizer:
             raise ModelUnavailable(
                 f"model {folder.name!r}: tokenizer.json cannot be read ({error})", model=folder.name, ways_out=WAYS_OUT
             ) from None
-    name = "openai/whisper-tiny" + ("" if multilingual else ".en")
+    why = "no hub can be reached to get one"
     if hub_reachable():
-        return tokenizers.Tokenizer.from_pretrained(name)
+        try:
+            return tokenizers.Tokenizer.from_pretrained(
+                "openai/whisper-tiny" + ("" if is_multilingual(folder) else ".en")
+            )
+        except Exception as error:  # as above
+            why = f"none can be had from the hub ({error})"
     raise ModelUnavailable(
-        f"model {folder.name!r} has no tokenizer.json, and no hub can be reached to get one",
-        model=folder.name,
-        ways_out=WAYS_OUT,
+        f"model {folder.name!r} has no tokenizer.json, and {why}", model=folder.name, ways_out=WAYS_OUT
     )
+
+
+def is_multilingual(folder: Path) -> bool:
+    """Whether a model knows more than English: by the size of its vocabulary, as CTranslate2 tells it too."""
+    try:
+        if (folder / "vocabulary.json").exists():
+            return len(json.loads((folder / "vocabulary.json").read_text())) >= _MULTILINGUAL_TOKENS
+        return (folder / "vocabulary.txt").read_bytes().count(b"\n") >= _MULTILINGUAL_TOKENS
+    except (OSError, ValueError, TypeError):
+        return True
 
 
 def mel_bands(folder: Path) -> int | None:

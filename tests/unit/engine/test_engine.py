@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support.clips import clips, words
 from tests.support.engine import make_window
 from whisperlive_hybrid.engine import models
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
+from whisperlive_hybrid.engine.whisper import WhisperBackend
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
 from whisperlive_hybrid.errors import BadInput, ModelUnavailable, NotFound, Refused, Superseded, WorkerLost
 
@@ -58,6 +60,40 @@ async def test_windows_sent_while_the_model_loads_wait_for_it() -> None:
         assert engine.state == "loading"
         assert words((await engine.transcribe(window())).text) == words(CLIP.text)
         assert engine.state == "ready"
+
+
+async def test_a_link_to_a_model_is_known_while_it_loads(tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(models.BUNDLED)
+    async with Engine(dataclasses.replace(DIGITS, model=str(tmp_path / "current"))) as engine:
+        assert (await engine.transcribe(window())).segments
+        assert engine.default_model == "digits"
+
+
+async def test_a_model_that_loads_and_does_not_run_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA failed with error out of memory")
+
+    monkeypatch.setattr(WhisperBackend, "run", fail)
+    async with Engine(DIGITS) as engine:
+        with pytest.raises(ModelUnavailable, match="does not run on CPU"):
+            await engine.ready()
+        assert engine.state == "failed"
+
+
+async def test_live_windows_do_not_wait_for_the_features_of_files(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[int, str] = {}
+
+    def features(backend: WhisperBackend, samples: np.ndarray, n_frames: int) -> np.ndarray:
+        threads[len(samples)] = threading.current_thread().name.rsplit("_", 1)[0]
+        return np.zeros((80, n_frames), np.float32)
+
+    monkeypatch.setattr(WhisperBackend, "features", features)
+    lanes = {Lane.FILE: 1.0, Lane.PARTIAL: 2.0, Lane.FINAL: 3.0}
+    await asyncio.gather(*(engine.transcribe(make_window(lane=e, seconds=s, model="")) for e, s in lanes.items()))
+    file, partial, final = (threads[round(s * 16000)] for s in lanes.values())
+    assert file != partial == final
 
 
 async def test_language_of_samples(engine: Engine) -> None:
@@ -237,7 +273,7 @@ from pathlib import Path
 from tools.cost_model import make_cost_model
 from whisperlive_hybrid.engine import memory, models
 from whisperlive_hybrid.engine.device import Device
-from whisperlive_hybrid.engine.engine import warm_up
+from whisperlive_hybrid.engine.loading import warm_up
 from whisperlive_hybrid.engine.whisper import WhisperBackend
 
 def resident():
@@ -247,7 +283,7 @@ memory.keep_freed_memory()
 with tempfile.TemporaryDirectory() as folder:
     path = make_cost_model("base", Path(folder))
     memory.return_freed_memory()
-    tokenizer = models.load_tokenizer(path, True)
+    tokenizer = models.load_tokenizer(path)
     before = resident()
     backend = WhisperBackend(path, Device("cpu", 0, "CPU", "int8", 2, 8, None), tokenizer)
     warm_up(backend)

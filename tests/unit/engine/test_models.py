@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -100,10 +101,33 @@ def test_folders_that_are_no_model_say_why(tmp_path: Path, change: object, compl
 def test_a_broken_tokenizer_says_so(tmp_path: Path, offline: None) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelUnavailable, match=r"tokenizer\.json cannot be read"):
-        models.load_tokenizer(tmp_path, True)
+        models.load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(ModelUnavailable, match=r"has no tokenizer\.json"):
-        models.load_tokenizer(tmp_path, True)
+        models.load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(("n_tokens", "suffix"), [(51864, ".en"), (51865, ""), (51866, "")])
+@pytest.mark.parametrize("kind", ["json", "txt"])
+def test_without_a_tokenizer_openais_for_its_languages_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_tokens: int, suffix: str, kind: str
+) -> None:
+    tokens = [f"<{i}>" for i in range(n_tokens)]
+    text = json.dumps(tokens) if kind == "json" else "".join(f"{t}\n" for t in tokens)
+    (tmp_path / f"vocabulary.{kind}").write_text(text)
+    monkeypatch.setattr(models, "hub_reachable", lambda: True)
+    asked: list[str] = []
+
+    class Hub:
+        @staticmethod
+        def from_pretrained(name: str) -> None:
+            asked.append(name)
+            raise Exception("no such thing")  # the library's own kind of error
+
+    monkeypatch.setattr(models.tokenizers, "Tokenizer", Hub)
+    with pytest.raises(ModelUnavailable, match="no such thing"):
+        models.load_tokenizer(tmp_path)
+    assert asked == ["openai/whisper-tiny" + suffix]
 
 
 def test_mel_bands_come_from_the_model(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from whisperlive_hybrid.engine.window import DecodeOptions, Lane
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return Vocabulary(models.load_tokenizer(models.BUNDLED, True), True)
+    return Vocabulary(models.load_tokenizer(models.BUNDLED), True)
 
 
 def previous(vocabulary: Vocabulary, lane: Lane = Lane.FILE, **options: object) -> list[int]:

@@ -21,7 +21,7 @@ from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
 
 def hear(folder: Path) -> list[Hypothesis]:
     device = Device("cpu", 0, "CPU", "int8", 2, 8, None)
-    backend = WhisperBackend(folder, device, models.load_tokenizer(folder, True))
+    backend = WhisperBackend(folder, device, models.load_tokenizer(folder))
     options = DecodeOptions(word_times=True, temperatures=(0.0,))
     requests = []
     for clip in [clips("en")[0], clips("es")[0]]:

@@ -1,0 +1,59 @@
+"""From a model's folder to a model in memory. Everything here blocks, for seconds: call it off the event loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE
+from whisperlive_hybrid.engine import models
+from whisperlive_hybrid.engine.backend import Request
+from whisperlive_hybrid.engine.device import Device
+from whisperlive_hybrid.engine.features import content_frames, frames_for
+from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.registry import Loaded
+from whisperlive_hybrid.engine.whisper import WhisperBackend
+from whisperlive_hybrid.engine.window import Lane, Window
+from whisperlive_hybrid.errors import ModelUnavailable
+
+log = logging.getLogger(__name__)
+
+
+def open_model(located: models.Located, device: Device) -> Loaded:
+    """Load a model's weights. Blocks for as long as that takes. Raises ModelUnavailable."""
+    started = time.perf_counter()
+    name = located.name
+    tokenizer = models.load_tokenizer(located.path)
+    try:
+        backend = WhisperBackend(located.path, device, tokenizer, models.mel_bands(located.path))
+    except (RuntimeError, ValueError) as error:
+        raise ModelUnavailable(
+            f"model {name!r} cannot be loaded on {device.name}: {error}", model=name, ways_out=models.WAYS_OUT
+        ) from None
+    log.info("model %s loaded in %.1f s from %s", name, time.perf_counter() - started, located.path)
+    return Loaded(name, located.path, backend, models.folder_size(located.path), last_used=0.0)
+
+
+def open_warm(located: models.Located, device: Device) -> Loaded:
+    """As open_model, with the first run behind it: what a device lacks may show only then. Raises ModelUnavailable."""
+    model = open_model(located, device)
+    try:
+        warm_up(model.backend)
+    except RuntimeError as error:
+        model.backend.close()
+        raise ModelUnavailable(
+            f"model {model.name!r} does not run on {device.name}: {error}", model=model.name, ways_out=models.WAYS_OUT
+        ) from None
+    return model
+
+
+def warm_up(backend: WhisperBackend) -> Hypothesis:
+    """Transcribe a second of silence: the first run allocates, and on a GPU compiles."""
+    window = Window("warm-up", Lane.FINAL, 0.0, 0, np.zeros(SAMPLE_RATE, np.float32), "")
+    options = replace(window.options, language="en", temperatures=(0.0,), word_times=True, no_speech_threshold=None)
+    window = replace(window, options=options)
+    features = backend.features(window.samples, frames_for(Lane.FINAL, SAMPLE_RATE))
+    return backend.run([Request(window, features, content_frames(SAMPLE_RATE), ())])[0]
