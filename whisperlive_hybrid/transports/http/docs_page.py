@@ -23,13 +23,16 @@ code, pre { font-family: ui-monospace, "Cascadia Mono", Menlo, monospace; font-s
 .scroll { margin-block: .75rem; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .75rem .3rem 0; text-align: start; vertical-align: top; }
-pre { background: var(--soft); border-radius: .5rem; padding: .75rem; white-space: pre-wrap; }
+pre { background: var(--soft); border-radius: .5rem; padding: .75rem; overflow-x: auto;
+  overflow-wrap: normal; }
+nav { display: flex; gap: 1rem; margin-bottom: 1rem; }
 """
 
 _EXAMPLE = """curl -F file=@talk.mp3 http://localhost:8080/transcribe
 curl -F file=@talk.mp3 -F format=srt -F language=de http://localhost:8080/transcribe
 curl --data-binary @talk.mp3 -H 'Content-Type: audio/mpeg' 'http://localhost:8080/transcribe?format=text'
-curl -F file=@talk.mp3 -F model=whisper-1 -F response_format=verbose_json http://localhost:8080/v1/audio/transcriptions"""
+curl -F file=@talk.mp3 -F model=whisper-1 -F response_format=verbose_json \\
+  http://localhost:8080/v1/audio/transcriptions"""
 
 
 def docs_page(document: Json) -> str:
@@ -42,8 +45,10 @@ def docs_page(document: Json) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="static/icon.svg" type="image/svg+xml">'
         f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head><body>"
-        f"<header><h1>{escape(info['title'])} API</h1><p>{escape(info['summary'])} Version "
+        '<header><nav aria-label="Pages"><a href="./">Files</a><a href="live">Live</a></nav>'
+        f"<h1>{escape(info['title'])} API</h1><p>{escape(info['summary'])} Version "
         f"{escape(info['version'])}. The same for programs: "
         '<a href="openapi.json">openapi.json</a>.</p></header>'
         f"<main><pre>{escape(_EXAMPLE)}</pre>{sections}<section><h2>Bodies</h2>{schemas}</section></main>"

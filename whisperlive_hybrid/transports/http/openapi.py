@@ -15,6 +15,7 @@ from whisperlive_hybrid import __version__
 from whisperlive_hybrid.pages.site import content_security_policy
 from whisperlive_hybrid.transports.http.docs_page import docs_page
 from whisperlive_hybrid.transports.http.openai import TRANSCRIPTION_OPTIONS, TRANSLATION_OPTIONS
+from whisperlive_hybrid.transports.http.openapi_schemas import ref, schemas
 from whisperlive_hybrid.transports.http.options import NATIVE_OPTIONS, Option
 from whisperlive_hybrid.transports.http.services import HttpServices
 
@@ -25,7 +26,10 @@ _SUBTITLES: Json = {
     t: {"schema": {"type": "string"}}
     for t in ("text/plain", "application/x-subrip", "text/vtt", "text/tab-separated-values")
 }
-_FAULTS = ("400", "401", "403", "404", "413", "503")
+_FAULTS = ("400", "401", "403", "404", "408", "413", "415", "500", "503", "507")
+_OPENAI_FAULTS = (*_FAULTS, "429")
+_OPEN: Json = {"security": []}
+"""Of operations that never ask for a key."""
 
 
 def routes(services: HttpServices) -> list[web.RouteDef]:
@@ -55,7 +59,7 @@ def description() -> Json:
             "summary": "Live captions, file transcription and an OpenAI-compatible API on one Whisper engine.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "security": [{}, {"bearer": []}],
+        "security": [{}, {"bearer": []}, {"header": []}, {"query": []}],
         "paths": {
             **_native_paths(),
             **_openai_paths(),
@@ -64,9 +68,11 @@ def description() -> Json:
         },
         "components": {
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "Needed only where API_KEY is set."}
+                "bearer": {"type": "http", "scheme": "bearer", "description": "Needed only where API_KEY is set."},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "query": {"type": "apiKey", "in": "query", "name": "token"},
             },
-            "schemas": _schemas(),
+            "schemas": schemas(),
         },
     }
 
@@ -78,13 +84,14 @@ def _native_paths() -> Json:
             "description": "The transcript. With Accept: application/x-ndjson a stream of lines: progress, segment, "
             "heartbeat, and as the last one done (with the whole result) or error.",
             "content": {
-                "application/json": {"schema": _ref("Result")},
-                "application/x-ndjson": {"schema": _ref("StreamLine")},
+                "application/json": {"schema": ref("Result")},
+                "application/x-ndjson": {"schema": ref("StreamLine")},
                 **_SUBTITLES,
             },
         },
-        **_faults("Error"),
+        **_faults("Error", *_FAULTS),
     }
+    in_query = [{"name": name, "in": "query", "schema": schema} for name, schema in options.items()]
     url: Json = {"type": "string", "format": "uri", "description": "http or https, on a public host."}
     by_url = {"schema": {"type": "object", "required": ["url"], "properties": {"url": url, **options}}}
     return {
@@ -95,6 +102,7 @@ def _native_paths() -> Json:
                 "summary": "Transcribe or translate a file",
                 "description": "One file as the part named file; options as fields or in the query. The body may also "
                 "be the file itself. Every wrong option is named in one answer.",
+                "parameters": in_query,
                 "requestBody": {
                     "required": True,
                     "content": {
@@ -111,6 +119,7 @@ def _native_paths() -> Json:
                 "tags": ["Files"],
                 "operationId": "transcribeUrl",
                 "summary": "Transcribe or translate a file on the web",
+                "parameters": in_query,
                 "requestBody": {
                     "required": True,
                     "content": {
@@ -137,14 +146,14 @@ def _openai_paths() -> Json:
                 "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
                 "responses": {
                     "200": {"description": "As response_format says.", "content": content},
-                    **_faults("OpenAIError"),
+                    **_faults("OpenAIError", *_OPENAI_FAULTS),
                 },
             }
         }
 
-    bodies: Json = {"application/json": {"schema": _ref("OpenAITranscription")}, **_TEXT}
+    bodies: Json = {"application/json": {"schema": ref("OpenAITranscription")}, **_TEXT}
     events: Json = {"text/event-stream": {"schema": {"type": "string"}}}
-    model = _ok("One model.", _ref("Model"))
+    model = _ok("One model.", ref("Model"))
     of_id: Json = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     return {
         "/v1/audio/transcriptions": audio(
@@ -158,7 +167,7 @@ def _openai_paths() -> Json:
                 "tags": ["OpenAI"],
                 "operationId": "listModels",
                 "summary": "Models and their aliases",
-                "responses": _ok("All models.", {"type": "object", "properties": {"data": {"type": "array"}}}),
+                "responses": {**_ok("All models.", ref("ModelList")), **_faults("OpenAIError", "401", "403")},
             }
         },
         "/v1/models/{id}": {
@@ -167,23 +176,23 @@ def _openai_paths() -> Json:
                 "tags": ["OpenAI"],
                 "operationId": "retrieveModel",
                 "summary": "One model",
-                "responses": {**model, **_faults("OpenAIError", "404")},
+                "responses": {**model, **_faults("OpenAIError", "401", "403", "404")},
             },
             "delete": {
                 "tags": ["OpenAI"],
                 "operationId": "deleteModel",
                 "summary": "Refused: models are not deleted over the API",
-                "responses": _faults("OpenAIError", "404", "405"),
+                "responses": _faults("OpenAIError", "401", "403", "404", "405"),
             },
         },
     }
 
 
 def _health_paths() -> Json:
-    health = _ok("ok, or degraded: a fallback model runs.", _ref("Health"))
+    health = _ok("ok, or degraded: a fallback model runs.", ref("Health"))
     health["503"] = {
         "description": "loading, draining or failed.",
-        "content": {"application/json": {"schema": _ref("Health")}},
+        "content": {"application/json": {"schema": ref("Health")}},
     }
     return {
         "/health": {
@@ -191,6 +200,7 @@ def _health_paths() -> Json:
                 "tags": ["Health"],
                 "operationId": "health",
                 "summary": "How the server is",
+                **_OPEN,
                 "responses": health,
             }
         },
@@ -199,7 +209,8 @@ def _health_paths() -> Json:
                 "tags": ["Health"],
                 "operationId": "alive",
                 "summary": "That the process answers",
-                "responses": _ok("Always.", {"type": "object"}),
+                **_OPEN,
+                "responses": _ok("Always.", ref("Alive")),
             }
         },
     }
@@ -213,11 +224,13 @@ def _page_paths() -> Json:
                 "operationId": operation,
                 "summary": summary,
                 "responses": {"200": {"description": summary, "content": {media_type: {}}}},
+                **_OPEN,
             }
         }
 
     path: Json = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
     socket = page("Live audio over a WebSocket; see the protocol's own page", "stream")
+    del socket["get"]["security"]
     socket["get"]["responses"] = {"101": {"description": "A WebSocket, protocol 1."}}
     return {
         "/": page("The page for files", "filePage"),
@@ -252,10 +265,6 @@ def _schema(option: Option) -> Json:
     return schema
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _ok(text: str, schema: Json) -> Json:
     return {"200": {"description": text, "content": {"application/json": {"schema": schema}}}}
 
@@ -265,71 +274,21 @@ def _faults(schema: str, *statuses: str) -> Json:
         "400": "Something in the request is wrong; param and accepted say what.",
         "401": "A key is needed, or this one is not known.",
         "403": "Not from this page or under this host name.",
-        "404": "No such model.",
+        "404": "No such model, or it cannot be had here.",
         "405": "Not allowed.",
+        "408": "The upload stood still.",
         "413": "Too large or too long.",
+        "415": "The body is not of a type that is taken here.",
+        "429": "Full; Retry-After says when to come again.",
+        "500": "Our fault; the log tells more under the answer's x-request-id.",
         "503": "Full, loading or shutting down; Retry-After says when to come again.",
+        "507": "No room for the upload.",
     }
-    content: Json = {"application/json": {"schema": _ref(schema)}}
-    return {status: {"description": meaning[status], "content": content} for status in statuses or _FAULTS}
-
-
-def _object(required: str, **properties: Any) -> Json:
-    return {"type": "object", "required": required.split(), "properties": properties}
-
-
-def _schemas() -> Json:
-    text: Json = {"type": "string"}
-    number: Json = {"type": "number"}
-    whole: Json = {"type": "integer"}
-    maybe: Json = {"type": ["string", "null"]}
-    anything: Json = {"type": "object"}
-    word = _object("word start end probability", word=text, start=number, end=number, probability=number)
-    segment = _object(
-        "id start end text tokens temperature avg_logprob compression_ratio no_speech_prob",
-        id=whole,
-        start=number,
-        end=number,
-        text=text,
-        tokens={"type": "array", "items": whole},
-        temperature=number,
-        avg_logprob=number,
-        compression_ratio=number,
-        no_speech_prob=number,
-        words={"type": "array", "items": _ref("Word")},
-    )
-    info = _object(
-        "language language_probability duration duration_after_vad transcription_options",
-        language=text,
-        language_probability=number,
-        duration=number,
-        duration_after_vad=number,
-        transcription_options=anything,
-    )
-    problem = _object(
-        "code message param accepted",
-        code=text,
-        message=text,
-        param=maybe,
-        accepted={"type": "array", "items": text},
-        errors={"type": "array", "items": anything, "description": "All problems where there are several."},
-        retry_after_s=number,
-    )
-    inner = _object("message type param code", message=text, type=text, param=maybe, code=maybe)
+    if schema == "OpenAIError":
+        meaning["503"] = "Loading or shutting down; Retry-After says when to come again."
+    content: Json = {"application/json": {"schema": ref(schema)}}
+    later: Json = {"headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}}
     return {
-        "Word": word,
-        "Segment": segment,
-        "Result": _object(
-            "success segments info filename",
-            success={"const": True},
-            segments={"type": "array", "items": _ref("Segment")},
-            info=info,
-            filename=text,
-        ),
-        "StreamLine": _object("type", type={"enum": ["progress", "segment", "heartbeat", "done", "error"]}),
-        "Error": _object("success error", success={"const": False}, error=problem),
-        "OpenAITranscription": _object("text", text=text, usage=anything, language=text, duration=number),
-        "OpenAIError": _object("error", error=inner),
-        "Model": _object("id object created owned_by", id=text, object=text, created=whole, owned_by=text),
-        "Health": _object("status models devices versions queue", status=text, note=maybe, models=anything),
+        status: {"description": meaning[status], "content": content, **(later if status in ("429", "503") else {})}
+        for status in sorted(statuses)
     }
