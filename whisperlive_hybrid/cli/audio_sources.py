@@ -63,8 +63,7 @@ async def microphone(device: str | None) -> AsyncGenerator[bytes]:
         import sounddevice
     except ModuleNotFoundError:
         raise Unavailable(
-            "The microphone needs the sounddevice package. Try: pip install 'whisperlive-hybrid[mic]', "
-            "or pipe audio into --file -",
+            "The microphone needs the sounddevice package. Try: pip install sounddevice, or pipe audio into --file -",
             code="no_microphone",
         ) from None
     except OSError as error:  # PortAudio itself is missing

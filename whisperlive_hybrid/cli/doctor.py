@@ -234,7 +234,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     if importlib.util.find_spec("sounddevice") is None:
-        yield Finding("missing", "microphone", "pip install 'whisperlive-hybrid[mic]' for `whisperlive-hybrid live`")
+        yield Finding("missing", "microphone", "for `whisperlive-hybrid live`: pip install sounddevice")
         return
     try:
         import sounddevice

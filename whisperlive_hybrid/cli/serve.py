@@ -10,6 +10,8 @@ import os
 import signal
 import socket
 import sys
+import tempfile
+from pathlib import Path
 
 from whisperlive_hybrid.cli import exit_codes
 from whisperlive_hybrid.cli.settings_flags import add_settings_flags, settings_from
@@ -36,12 +38,20 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl+C; a second one ends the process at once."""
     settings = settings_from(args)
     set_up_logging(settings.log_level, settings.log_format)
-    # Looked at before the model is loaded, which may take long, so that this error comes at once.
+    # Looked at before the model is loaded, which may take long, so that these errors come at once.
+    if settings.http_port == settings.port_whisperlive != 0:
+        print(f"HTTP_PORT and PORT_WHISPERLIVE are both {settings.http_port}; each needs its own.", file=sys.stderr)
+        return exit_codes.FAILURE
     for name, port in (("HTTP_PORT", settings.http_port), ("PORT_WHISPERLIVE", settings.port_whisperlive)):
         fault = port_fault(settings.app_host, port)
         if fault is not None:
             print(f"{name}={port} cannot be used on {settings.app_host}: {fault}.", file=sys.stderr)
             return exit_codes.FAILURE
+    folder = settings.transcription_storage_path
+    fault = None if folder is None else folder_fault(folder)
+    if fault is not None:
+        print(f"TRANSCRIPTION_STORAGE_PATH={folder} cannot be used: {fault}.", file=sys.stderr)
+        return exit_codes.FAILURE
     try:
         return asyncio.run(_serve(settings))
     except OSError as error:
@@ -65,6 +75,16 @@ def port_fault(host: str, port: int) -> str | None:
             return "another program listens there"
         return (error.strerror or str(error)).lower()
     return None
+
+
+def folder_fault(folder: Path) -> str | None:
+    """Why nothing can be written into `folder`, in words; None when it can. Makes the folder."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
 
 
 def addresses(host: str, http_port: int, live_port: int) -> list[tuple[str, str]]:

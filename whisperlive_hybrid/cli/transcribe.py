@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--progress", choices=("bar", "plain", "json"), help="[bar on a terminal, else nothing]")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no warnings")
     add_settings_flags(
-        parser, names_of_groups("Models", "Decoding", "Speech") | {"file_window_s", "max_audio_s", "log_level"}
+        parser,
+        names_of_groups("Models", "Decoding")
+        | {"vad_threshold", "vad_min_speech_ms", "file_window_s", "max_audio_s", "log_level"},
     )
 
 
@@ -87,9 +89,7 @@ async def _transcribe_all(
     progress = ProgressLine(sys.stderr, "none" if args.quiet else args.progress)
     failed: dict[str, int] = {}
     try:
-        async with file_pipeline(settings) as (engine, pipeline):
-            if engine.note and not args.quiet:
-                print(f"Note: {engine.note}", file=sys.stderr)
+        async with file_pipeline(settings) as (_, pipeline):
             for name, output in outputs.items():
                 try:
                     transcript = await _transcribe(name, pipeline, options, progress)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from whisperlive_hybrid.cli import exit_codes, main
-from whisperlive_hybrid.cli.serve import addresses, port_fault
+from whisperlive_hybrid.cli.serve import addresses, folder_fault, port_fault
 
 
 def test_a_port_in_use_is_one_line_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,6 +18,27 @@ def test_a_port_in_use_is_one_line_before_anything_is_loaded(capsys: pytest.Capt
     assert capsys.readouterr().err == (
         f"PORT_WHISPERLIVE={port} cannot be used on 127.0.0.1: another program listens there.\n"
     )
+
+
+def test_one_port_for_both_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--http-port", "18765", "--port-whisperlive", "18765"]) == exit_codes.FAILURE
+    assert capsys.readouterr().err == "HTTP_PORT and PORT_WHISPERLIVE are both 18765; each needs its own.\n"
+
+
+def test_a_folder_for_transcripts_that_cannot_be_written_to_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRANSCRIPTION_STORAGE_PATH", str(tmp_path / "file" / "folder"))
+
+    assert main(["serve", "--http-port", "0", "--port-whisperlive", "0"]) == exit_codes.FAILURE
+    said = capsys.readouterr().err
+    assert said == f"TRANSCRIPTION_STORAGE_PATH={tmp_path}/file/folder cannot be used: not a directory.\n"
+
+
+def test_a_folder_for_transcripts_is_made(tmp_path: Path) -> None:
+    assert folder_fault(tmp_path / "a" / "b") is None
+    assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
 def test_faults_of_addresses() -> None:
