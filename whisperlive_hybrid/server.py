@@ -7,6 +7,7 @@ Both listeners answer while the model is still loading, so that a page can say s
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -27,6 +28,7 @@ from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.ops.loop_lag import LoopLag
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
+from whisperlive_hybrid.transports.http.disk import prepare_folder
 from whisperlive_hybrid.transports.websocket.admission import admission, live_defaults
 from whisperlive_hybrid.transports.websocket.listener import LiveListener
 
@@ -48,6 +50,7 @@ class Server:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             settings = self.settings
+            await _prepare_uploads(settings)
             self.loop_lag = await stack.enter_async_context(LoopLag())
             vad = await stack.enter_async_context(VadBatcher())
             self.engine = await stack.enter_async_context(Engine(EngineOptions.of(settings)))
@@ -120,6 +123,19 @@ async def _listening(services: HttpServices, host: str, port: int) -> AsyncItera
         yield bound
     finally:
         await runner.cleanup()
+
+
+async def _prepare_uploads(settings: Settings) -> None:
+    folder = settings.upload_dir()
+    try:
+        await asyncio.to_thread(prepare_folder, folder)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # may pass; each upload is told as long as it does not
+            log.warning("the disk with the uploads' folder %s is full", folder)
+            return
+        raise ConfigError(
+            f"AUDIO_STORAGE_PATH={str(folder)!r} is not allowed: no file can be made there ({error.strerror})"
+        ) from None
 
 
 def _live_defaults(settings: Settings) -> LiveOptions:

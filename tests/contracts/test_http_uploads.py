@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -234,6 +235,51 @@ async def test_a_disk_that_fills_up_meanwhile(receiver: Receiver, monkeypatch: p
 
     assert (status, got["error"]["code"]) == (507, "disk_full")
     assert receiver.left_behind() == []
+
+
+async def test_a_folder_that_takes_no_file(receiver: Receiver) -> None:
+    receiver.folder.parent.mkdir(exist_ok=True, parents=True)
+    receiver.folder.write_bytes(b"a file where the folder should be")
+
+    status, got = await receiver.raw(post(part(FILE) + b"--b--\r\n"))
+
+    assert (status, got["error"]["code"]) == (503, "storage_failed")
+    receiver.folder.unlink()
+
+
+HOLD = """
+import asyncio, sys
+from pathlib import Path
+from whisperlive_hybrid.transports.http.disk import incoming_file
+
+async def hold():
+    async with incoming_file(Path(sys.argv[1]), 1000):
+        print("held", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(hold())
+"""
+
+
+async def test_uploads_of_a_killed_server_go_at_the_next_start_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "upload-notes").mkdir()
+    (tmp_path / "notes.txt").write_text("not ours")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"held\n"
+    (theirs,) = tmp_path.glob("upload-*[0-9a-f]")
+
+    async with disk.incoming_file(tmp_path, LIMIT) as ours:
+        disk.prepare_folder(tmp_path)
+        assert theirs.exists() and ours.path.exists()
+        child.kill()
+        await child.wait()
+        disk.prepare_folder(tmp_path)
+        assert not theirs.exists() and ours.path.exists()
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "upload-notes"]
 
 
 async def until(condition: Callable[[], bool]) -> None:

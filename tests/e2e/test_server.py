@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -127,3 +128,11 @@ def test_killed_server_leaves_its_ports_free() -> None:
     assert ports[1] is not None
     with running_server(ports=(ports[0], ports[1])) as again:
         assert again.health()["status"] == "ok"
+
+
+def test_a_folder_that_takes_no_upload_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AssertionError) as failed, running_server(AUDIO_STORAGE_PATH=str(tmp_path / "file" / "uploads")):
+        pass
+    said = str(failed.value).strip().splitlines()[1:]
+    assert len(said) == 1 and "AUDIO_STORAGE_PATH=" in said[0]

@@ -23,7 +23,9 @@ async def keep_transcript(folder: Path | None, transcript: Transcript, filename:
     """
     if folder is None:
         return None
-    stem = re.sub(r"[^\w.-]+", "_", Path(filename).stem).strip("._")[:80] or "audio"
+    stem = re.sub(r"[^\w.-]+", "_", Path(filename).stem).strip("._")
+    # File systems count bytes, 255 of them.
+    stem = stem.encode()[:160].decode(errors="ignore") or "audio"
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     path = folder / f"{stamp}-{stem}-{secrets.token_hex(4)}.json"
     try:

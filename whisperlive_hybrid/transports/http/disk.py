@@ -1,18 +1,24 @@
-"""Uploads on disk: written beside the event loop, counted, private, and gone when their block ends."""
+"""Uploads on disk: written beside the event loop, counted, private, and gone when their block ends.
+
+Each is locked (flock) by the process that holds it. The system lets go of the locks of a process that was killed, so
+the next start finds what it left, and never takes what another running server holds in the same folder.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import logging
 import os
 import secrets
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from whisperlive_hybrid.errors import TooLarge
+from whisperlive_hybrid.errors import TooLarge, Unavailable
 from whisperlive_hybrid.transports.http.errors import DiskFull
 
 log = logging.getLogger(__name__)
@@ -21,6 +27,8 @@ BLOCK_BYTES = 1 << 20
 """Bytes gathered before a thread writes them: few hops, little memory."""
 FREE_FLOOR_BYTES = 256 << 20
 """An upload stops while the disk still has this much for everybody else."""
+
+_PREFIX = "upload-"
 
 _closing: set[asyncio.Task[None]] = set()
 """Keeps the loop's only weakly held tasks alive until they are done."""
@@ -64,9 +72,7 @@ class IncomingFile:
             # Shielded: the descriptor must not be closed under a thread that is still writing to it.
             await asyncio.shield(self._writing)
         except OSError as e:
-            if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise DiskFull("The server's disk is full.") from e
-            raise
+            raise _fault(e, self.path.parent) from e
 
     async def close(self) -> None:
         """Close and delete, after the last write. It is carried through even where the caller is cancelled meanwhile:
@@ -97,6 +103,16 @@ async def incoming_file(folder: Path, limit: int) -> AsyncIterator[IncomingFile]
         await incoming.close()
 
 
+def prepare_folder(folder: Path) -> None:
+    """Make the folder and clear it of what servers that were killed left in it. Raises OSError if it takes no file."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path, fd = _new_file(folder)
+    _remove(fd, path)
+    left = [path for path in folder.iterdir() if path.name.startswith(_PREFIX) and _remove_if_left(path)]
+    if left:
+        log.info("%d uploads that a server left behind were deleted from %s", len(left), folder)
+
+
 def too_large(limit: int) -> TooLarge:
     """The error for an upload over `limit` bytes."""
     return TooLarge(
@@ -111,17 +127,60 @@ def _create(folder: Path) -> tuple[Path, int]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_room(folder)
-        path = folder / f"upload-{secrets.token_hex(16)}"
-        return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return _new_file(folder)
     except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull("The server's disk is full.") from e
-        raise
+        raise _fault(e, folder) from e
+
+
+def _new_file(folder: Path) -> tuple[Path, int]:
+    """An empty file that is locked."""
+    while True:
+        path = folder / f"{_PREFIX}{secrets.token_hex(16)}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        # A server that starts at this moment may have taken the file for a leftover before it was locked.
+        if _lock(fd) is not False and os.fstat(fd).st_nlink:
+            return path, fd
+        _remove(fd, path)
+
+
+def _remove_if_left(path: Path) -> bool:
+    """Delete a file that no process holds; whether it was deleted."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False  # gone already, or not ours
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or not _lock(fd):
+            return False
+        path.unlink()
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool | None:
+    """Whether the file is ours now; None where the file system knows no locks."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _fault(error: OSError, folder: Path) -> Unavailable:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DiskFull("The server's disk is full.")
+    log.error("uploads cannot be stored in %s: %s", folder, error)
+    return Unavailable("The server cannot store uploads; its log says why.", code="storage_failed")
 
 
 def _check_room(where: Path | int) -> None:
-    stat = os.statvfs(where)
-    if stat.f_bavail * stat.f_frsize < FREE_FLOOR_BYTES:
+    disk = os.statvfs(where)
+    if disk.f_bavail * disk.f_frsize < FREE_FLOOR_BYTES:
         raise DiskFull("The server's disk is nearly full.")
 
 
