@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -112,14 +112,14 @@ class Settings(BaseSettings):
         _SPEECH.min_speech_ms, "Shorter bursts are not speech.", unit="ms", group="Speech", ge=0, le=5000
     )
     vad_min_silence_ms: int = _setting(
-        _SPEECH.min_silence_ms, "Silence that ends an utterance.", unit="ms", group="Speech", ge=50, le=10000
+        _SPEECH.min_silence_ms, "Silence that ends a live utterance.", unit="ms", group="Speech", ge=50, le=10000
     )
     vad_pre_roll_ms: int = _setting(
-        _SPEECH.pre_roll_ms, "Audio kept from before speech.", unit="ms", group="Speech", ge=0, le=5000
+        _SPEECH.pre_roll_ms, "Audio kept from before live speech.", unit="ms", group="Speech", ge=0, le=5000
     )
     vad_overlap_ms: int = _setting(
         _SPEECH.overlap_ms,
-        "Audio kept after speech, and repeated at a forced cut.",
+        "Audio kept after live speech, and repeated at a forced cut.",
         unit="ms",
         group="Speech",
         ge=0,
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     )
     max_utterance_s: float = _setting(
         _SPEECH.max_utterance_s,
-        "Longer utterances are cut at their quietest point.",
+        "Longer live utterances are cut at their quietest point.",
         unit="s",
         group="Speech",
         ge=2,
@@ -177,6 +177,12 @@ class Settings(BaseSettings):
     shutdown_grace_s: float = _setting(
         20.0, "Time running work gets to finish when the server stops.", unit="s", group="Operation", ge=0
     )
+
+    @field_validator("model_cache", "audio_storage_path", "transcription_storage_path", "data_dir")
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        """No shell has read a line of .env: ~ is still to be replaced."""
+        return None if path is None else path.expanduser()
 
     @property
     def language(self) -> str:

@@ -98,3 +98,11 @@ def test_every_setting_has_a_heading_a_sentence_and_a_name_of_its_own() -> None:
         names = set(env_names(name, field))
         assert not names & seen
         seen |= names
+
+
+def test_home_stands_for_the_home_folder_in_a_file_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path(".env").write_text("AUDIO_STORAGE_PATH=~/uploads\nMODEL_CACHE=~/models\n")
+    settings = load_settings()
+    assert settings.upload_dir() == tmp_path / "uploads"
+    assert settings.model_cache == tmp_path / "models"
