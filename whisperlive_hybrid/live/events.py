@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from whisperlive_hybrid.engine.hypothesis import Word
-from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.errors import HybridError, ModelUnavailable, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,13 @@ class Failed:
 
 def failed_by(error: HybridError, *, fatal: bool) -> Failed:
     """What a client is told of an error."""
+    about_model = isinstance(error, ModelUnavailable) or (isinstance(error, NotFound) and error.kind == "model")
     return Failed(
         error.code,
         error.message,
         fatal=fatal,
         retry_after_s=getattr(error, "retry_after_s", None),
-        param=getattr(error, "param", None),
+        param="model" if about_model else getattr(error, "param", None),
         accepted=tuple(getattr(error, "accepted", ()) or getattr(error, "ways_out", ())),
     )
 

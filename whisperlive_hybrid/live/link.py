@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from whisperlive_hybrid.errors import Conflict, HybridError
 from whisperlive_hybrid.live.commands import Audio, Command, Flush, Ping, Start, Stop
 from whisperlive_hybrid.live.events import Event, Failed, Pong, failed_by
-from whisperlive_hybrid.live.replay import Numbered
-
-if TYPE_CHECKING:
-    from whisperlive_hybrid.live.running_session import RunningSession
+from whisperlive_hybrid.live.replay import EventLog, Numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +20,34 @@ class Closing:
     reason: str
 
 
+class HeldSession(Protocol):
+    """What a link needs of its session."""
+
+    log: EventLog
+    closing: Closing | None
+    """Set when everything is told."""
+
+    async def take(self, command: Audio | Flush | Stop, link: Link) -> None:
+        """Add to what is to be worked off; waits while that is too much."""
+        ...
+
+    def tell(self, event: Event) -> None:
+        """Queue an event for the client."""
+        ...
+
+    def touch(self) -> None:
+        """The client is there."""
+        ...
+
+    def let_go(self, link: Link, *, clean: bool) -> None:
+        """The connection of `link` is gone."""
+        ...
+
+
 class Link:
     """What a front door's loop talks to. Made by LiveService.open and .resume."""
 
-    def __init__(self, session: RunningSession, greeting: Numbered | None = None) -> None:
+    def __init__(self, session: HeldSession, greeting: Numbered | None = None) -> None:
         self.session = session
         self._greeting = greeting
         self._farewell: Numbered | None = None

@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 INBOX_BYTES: Final = 2 * 2**20
 """Received and not yet decoded; the largest message is half of it."""
-IN_PLACE_BYTES: Final = 2**16
-"""PCM messages up to this (2 s of 16-bit) are converted on the loop, larger ones in a thread."""
+IN_PLACE_BYTES: Final = 2**15
+"""PCM messages up to this (3 ms of work at 4 kHz, the slowest) are converted on the loop, larger ones in a thread."""
 BLOCK_S: Final = 2.0
 """Samples are worked off in blocks of this, so that a large message does not hold the loop."""
 ACK_INTERVAL_S: Final = 0.5

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final as Constant
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, seconds
@@ -280,7 +281,7 @@ class Session:
             language=self._language or (ending.parts[0].language if ending.parts else None),
             task=self._options.task,
             beam_size=self._rules.beam_size,
-            prompt=self._prompt("".join(p.text for p in ending.parts)),
+            prompt=self._prompt("".join(s.text for s in ending.segments)),
             hotwords=self._options.hotwords,
             word_times=self._options.words or ending.cut or ending.after_cut,
         )
@@ -355,12 +356,15 @@ class Session:
             message = f"Segment {ending.segment} ({start:.2f} to {end:.2f} s) could not be finalized: {ending.failed}"
             self._actions.append(Send(Failed("final_failed", message, fatal=False)))
         heard = heard_in(ending, self._last_told)
-        text = heard.text or (ending.fallback if ending.failed is not None else "")
+        if ending.failed is not None and len(heard.text) < len(ending.fallback):
+            # Of several windows some may have been heard; the partials then had more, and a client has seen it.
+            heard = replace(heard, text=ending.fallback, words=())
+        text = heard.text
         language = heard.language or self._language or "und"
         if text:
             self._n_told += 1
             self._n_words += len(split_words(text))
-        if heard.text:
+        if text and ending.failed is None:
             self._learn(heard)
         if text or ending.shown:
             words = heard.words if self._options.words else None

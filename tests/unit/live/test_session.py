@@ -186,6 +186,19 @@ def test_a_final_that_cannot_be_had_is_an_error_that_names_it_and_leaves_the_par
     assert (final.text, final.confidence) == ("one two", 0.0)
 
 
+def test_a_final_whose_rest_cannot_be_had_takes_back_no_word_that_was_shown() -> None:
+    talk = Talk()
+    talk.start()
+    talk.hear(2.0)
+    talk.partial("one two three four")
+    talk.end()
+    talk.answer("One two", consumed_s=1.0)
+    for _ in range(talk.rules.final_tries):
+        talk.fail()
+        talk.wait(1.0)
+    assert [f.text for f in talk.finals] == ["one two three four"]
+
+
 def test_what_cannot_succeed_is_not_tried_again() -> None:
     talk = Talk()
     talk.start()
