@@ -143,7 +143,8 @@ class Engine:
         if wanted == models.DIGITS or self._registry.get(wanted) is not None:
             return wanted
         if models.hub_id(wanted) is None:
-            raise NotFound(f"there is no model {wanted!r}", kind="model", id=wanted)
+            message = f"There is no model {wanted[:128]!r}; /v1/models lists those there are."
+            raise NotFound(message, kind="model", id=wanted, code="model_not_found")
         return models.canonical(wanted)
 
     async def load(self, name: str | None) -> str:

@@ -163,8 +163,9 @@ def _choose(device: Device, cache: Path | None, token: str | None, *, download: 
     except ModelUnavailable as error:
         reason = error.message
     note = (
-        f"{reason}, so the bundled digits model runs instead of {name}. It understands spoken digits only (English, "
-        f"Spanish, German, French). For real speech: {WAYS_OUT[0]}, or {WAYS_OUT[1]}."
+        f"The bundled digits model runs instead of {name}: {reason}. It understands spoken digits only (English, "
+        "Spanish, German, French). For real speech connect this machine to huggingface.co and start again, "
+        "or set FASTERWHISPER_MODEL to a folder with a CTranslate2 Whisper model."
     )
     return Located(DIGITS, check_folder(BUNDLED, DIGITS), note)
 
@@ -192,10 +193,11 @@ def fetch(repository: str, cache: Path | None, token: str | None) -> Path:
 
     Raises ModelUnavailable when the hub is out of reach, or has no such model.
     """
+    name = canonical(repository)
     if not hub_reachable():
         raise ModelUnavailable(
-            f"model {repository!r} is not on this machine and no model hub can be reached",
-            model=repository,
+            f"model {name!r} is not on this machine and no model hub can be reached",
+            model=name,
             ways_out=WAYS_OUT,
         )
     log.info("downloading %s", repository)
@@ -208,11 +210,9 @@ def fetch(repository: str, cache: Path | None, token: str | None) -> Path:
         )
     except (hub_errors.HfHubHTTPError, hub_errors.LocalEntryNotFoundError, hub_errors.HFValidationError) as error:
         why = "does not exist on the hub, or is not public" if _is_missing(error) else f"cannot be downloaded: {error}"
-        raise ModelUnavailable(f"model {repository!r} {why}", model=repository, ways_out=WAYS_OUT) from None
+        raise ModelUnavailable(f"model {name!r} {why}", model=name, ways_out=WAYS_OUT) from None
     except OSError as error:
-        raise ModelUnavailable(
-            f"model {repository!r} cannot be downloaded: {error}", model=repository, ways_out=WAYS_OUT
-        ) from None
+        raise ModelUnavailable(f"model {name!r} cannot be downloaded: {error}", model=name, ways_out=WAYS_OUT) from None
     finally:
         done.set()
         watcher.join()
