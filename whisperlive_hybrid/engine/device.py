@@ -14,7 +14,7 @@ import ctranslate2
 from whisperlive_hybrid.errors import Unavailable
 from whisperlive_hybrid.ops.cuda_libraries import PACKAGE as CUDA_PACKAGE
 from whisperlive_hybrid.ops.cuda_libraries import load_cuda_libraries
-from whisperlive_hybrid.ops.devices import Gpu, gpus
+from whisperlive_hybrid.ops.devices import Gpu, as_cuda_numbers_them, gpus
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +82,15 @@ def find_device(
 
     Raises Unavailable where what the settings demand is not there.
     """
+    # CUDA counts the fastest GPU first unless told otherwise, the driver by the bus. It reads this when first used.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     device = choose_device(
         kind=kind,
         index=index,
         compute_type=compute_type,
         threads=threads,
         max_batch=max_batch,
-        found=[] if kind == "cpu" else gpus(),
+        found=[] if kind == "cpu" else as_cuda_numbers_them(gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")),
         usable_gpus=0 if kind == "cpu" else _usable_gpus(demanded=kind == "cuda"),
         cores=usable_cores(),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pynvml
 
@@ -39,6 +39,22 @@ def gpus() -> list[Gpu]:
             except pynvml.NVMLError as error:
                 log.warning("GPU %d cannot be read: %s", index, error)
         return found
+
+
+def as_cuda_numbers_them(found: Sequence[Gpu], visible: str | None) -> list[Gpu]:
+    """The GPUs that CUDA_VISIBLE_DEVICES (`visible`) leaves, in its order and with the indices it gives them.
+
+    NVML always tells of all. `found` is in the order of the bus, so CUDA_DEVICE_ORDER must be PCI_BUS_ID.
+    """
+    if visible is None:
+        return list(found)
+    chosen: list[Gpu] = []
+    for name in (part.strip() for part in visible.split(",")):
+        gpu = next((g for g in found if name == str(g.index) or (name[:4] == "GPU-" and g.uuid.startswith(name))), None)
+        if gpu is None:  # CUDA, too, ends its list at the first one it does not know
+            break
+        chosen.append(replace(gpu, index=len(chosen)))
+    return chosen
 
 
 @contextmanager

@@ -54,5 +54,22 @@ def test_no_driver_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.gpus() == []
 
 
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        (None, ["A10", "H100"]),
+        ("1", ["H100"]),
+        ("1, 0", ["H100", "A10"]),
+        ("GPU-1", ["H100"]),
+        ("", []),
+        ("-1", []),
+        ("0,7,1", ["A10"]),
+    ],
+)
+def test_cuda_counts_only_what_it_is_let_see(driver: list[str], visible: str | None, names: list[str]) -> None:
+    seen = devices.as_cuda_numbers_them(devices.gpus(), visible)
+    assert [(g.index, g.name) for g in seen] == list(enumerate(names))
+
+
 def test_this_machine_can_be_asked() -> None:
     assert all(gpu.memory_total_bytes >= gpu.memory_free_bytes >= 0 for gpu in devices.gpus())
