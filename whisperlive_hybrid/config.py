@@ -36,7 +36,12 @@ class Settings(BaseSettings):
     """The server's settings. The environment name of each field is the field's name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", env_ignore_empty=True, populate_by_name=True, frozen=True
+        env_file=".env",
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     # --- listening -------------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ def test_both_names_of_the_hub_token(monkeypatch: pytest.MonkeyPatch, name: str)
         ("VAD_THRESHOLD", "1", "less than 1"),
         ("MAX_UTTERANCE_S", "60", "MAX_UTTERANCE_S='60' is not allowed: input should be less than or equal to 29"),
         ("LOG_FORMAT", "xml", "'text' or 'json'"),
+        ("MAX_UPLOAD_MB", "inf", "finite"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_name_value_and_what_is_allowed(
