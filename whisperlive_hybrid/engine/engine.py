@@ -18,7 +18,7 @@ from whisperlive_hybrid.engine.backend import LanguageProbabilities
 from whisperlive_hybrid.engine.device import Device, find_device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
-from whisperlive_hybrid.engine.loading import open_model, open_warm
+from whisperlive_hybrid.engine.loading import LoadingThreads, open_model, open_warm
 from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.registry import Loaded, Registry
 from whisperlive_hybrid.engine.scheduler import BatchKey, Capacity, Kind, Scheduler, SchedulerLimits
@@ -105,7 +105,7 @@ class Engine:
         # Apart, so that a final never waits behind the windows of files that have just begun.
         self._live_features = ThreadPoolExecutor(2, thread_name_prefix="live features")
         self._file_features = ThreadPoolExecutor(2, thread_name_prefix="file features")
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="models")
+        self._loader = LoadingThreads()
         self._starting = asyncio.create_task(self._start(), name="load default model")
         self._janitor = asyncio.create_task(self._free_idle_models(), name="free idle models")
         return self
@@ -118,7 +118,6 @@ class Engine:
         await asyncio.to_thread(self._worker.stop)
         self._live_features.shutdown(wait=False, cancel_futures=True)
         self._file_features.shutdown(wait=False, cancel_futures=True)
-        self._loader.shutdown(wait=False, cancel_futures=True)
         for model in self._registry.all():
             self._registry.remove(model.name)
             await asyncio.to_thread(model.backend.close)
@@ -310,19 +309,15 @@ class Engine:
         return room
 
     async def _load(self, name: str) -> Loaded:
-        options, run = self.options, self._loop.run_in_executor
+        options, run = self.options, self._loader.run
         if name == self._default:
-            located = await run(
-                self._loader, models.locate, options.model, self.device, options.cache, options.hub_token
-            )
+            located = await run(models.locate, options.model, self.device, options.cache, options.hub_token)
         else:
-            located = await run(
-                self._loader, models.locate_for_caller, name, options.downloads, options.cache, options.hub_token
-            )
+            located = await run(models.locate_for_caller, name, options.downloads, options.cache, options.hub_token)
         # Only now that the model is here: a name that cannot be had must not push out models that are used.
         for victim in [self._registry.remove(victim) for victim in self._room(len(self._loading) - 1)]:
             await self._free(victim, "to make room")
-        model = await run(self._loader, open_model, replace(located, name=name), self.device)
+        model = await run(open_model, replace(located, name=name), self.device)
         model.last_used = self._clock()
         self._registry.add(model)
         return model
@@ -330,14 +325,14 @@ class Engine:
     async def _start(self) -> None:
         """Load the default model and decode some silence, so that the first real window is not the slow one."""
         try:
-            located = await self._loop.run_in_executor(
-                self._loader, models.locate, self.options.model, self.device, self.options.cache, self.options.hub_token
+            located = await self._loader.run(
+                models.locate, self.options.model, self.device, self.options.cache, self.options.hub_token
             )
             self._default = located.name
             self.note = located.note
             if located.note:
                 log.warning("%s", located.note)
-            model = await self._loop.run_in_executor(self._loader, open_warm, located, self.device)
+            model = await self._loader.run(open_warm, located, self.device)
         except Exception as error:
             self.state = "failed"
             if isinstance(error, ModelUnavailable):

@@ -1,10 +1,15 @@
-"""From a model's folder to a model in memory. Everything here blocks, for seconds: call it off the event loop."""
+"""From a model's folder to a model in memory. What blocks for seconds is run off the loop by `LoadingThreads`."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +25,44 @@ from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class LoadingThreads:
+    """Runs what blocks, one at a time, in threads that do not hold up the end of the process.
+
+    A download takes minutes and cannot be interrupted; an executor's threads would be waited for when Python ends.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """The result of `work(*arguments)`. Cancelled, it is no longer waited for, but runs on."""
+        async with self._turn:
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[T] = loop.create_future()
+
+            def settle(result: T | None, error: Exception | None) -> None:
+                if future.done():
+                    return
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result(cast(T, result))
+
+            def thread() -> None:
+                result, failure = None, None
+                try:
+                    result = work(*arguments)
+                except Exception as error:
+                    failure = error
+                with suppress(RuntimeError):  # the loop has closed: nobody wants it any more
+                    loop.call_soon_threadsafe(settle, result, failure)
+
+            threading.Thread(target=thread, name=f"models {work.__name__}", daemon=True).start()
+            return await future
 
 
 def open_model(located: models.Located, device: Device) -> Loaded:

@@ -267,6 +267,29 @@ async def test_a_model_that_cannot_be_had_pushes_no_other_out(tmp_path: Path) ->
         assert {m.id for m in engine.models() if m.loaded} == {"digits", "tiny"}
 
 
+STOPPED = """
+import asyncio, threading
+from whisperlive_hybrid.engine import models
+from whisperlive_hybrid.engine.engine import Engine, EngineOptions
+
+downloading = threading.Event()
+def locate(*_):
+    downloading.set()
+    threading.Event().wait()
+
+async def main():
+    models.locate = locate
+    async with Engine(EngineOptions(model="digits", device="cpu")):
+        await asyncio.to_thread(downloading.wait)
+
+asyncio.run(main())
+"""
+
+
+def test_a_download_does_not_hold_up_the_end_of_the_process() -> None:
+    assert subprocess.run([sys.executable, "-c", STOPPED], timeout=60, check=False).returncode == 0
+
+
 FREED = """
 import os, sys, tempfile
 from pathlib import Path
