@@ -24,7 +24,7 @@ from whisperlive_hybrid.engine.registry import Loaded, Registry
 from whisperlive_hybrid.engine.scheduler import BatchKey, Capacity, Kind, Scheduler, SchedulerLimits
 from whisperlive_hybrid.engine.window import MAX_WINDOW_S, Lane, Window, search_options
 from whisperlive_hybrid.engine.worker import Job, Result, Worker
-from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, NotFound, Refused
+from whisperlive_hybrid.errors import BadInput, HybridError, NotFound, Refused
 
 if TYPE_CHECKING:
     from whisperlive_hybrid.config import Settings
@@ -333,10 +333,8 @@ class Engine:
             if located.note:
                 log.warning("%s", located.note)
             model = await self._loader.run(open_warm, located, self.device)
-        except Exception as error:
-            self.state = "failed"
-            if isinstance(error, ModelUnavailable):
-                log.error("%s; %s", error.message, "; or ".join(error.ways_out))
+        except Exception:
+            self.state = "failed"  # whoever waits in ready() says why, once
             raise
         self._registry.default = model.name
         model.last_used = self._clock()
