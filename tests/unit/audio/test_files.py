@@ -286,7 +286,8 @@ async def test_the_processor_limit_holds(tmp_path: Path) -> None:
 
 
 async def test_the_wall_clock_limit_holds(tmp_path: Path) -> None:
-    assert await code_of(tmp_path, make("a.wav"), DecodeLimits(wall_s=0.001)) == "decode_timeout"
+    long = mux(melody(60.0, 16_000), "flac", "flac", rate=16_000)
+    assert await code_of(tmp_path, long, DecodeLimits(wall_s=0.001)) == "decode_timeout"
     assert children() == []
 
 
