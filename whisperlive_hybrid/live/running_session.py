@@ -190,6 +190,7 @@ class RunningSession:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._vad.close()
+        log.info("live session %s is over: %.1f s of audio", self.id, seconds(self._decoded))
 
     # --- from bytes to speech --------------------------------------------------------------------------------------
 
