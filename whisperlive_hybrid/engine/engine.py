@@ -197,7 +197,7 @@ class Engine:
         return self._worker.capacity()
 
     async def drain(self, grace_s: float) -> None:
-        """Take no new windows and wait until those taken are done, `grace_s` at most."""
+        """Take no new windows and wait until those taken are done, `grace_s` at most. What waits then is Refused."""
         self.state = "draining"
         until = self._clock() + grace_s
         while self._clock() < until:
@@ -205,10 +205,11 @@ class Engine:
             if not capacity.running and not any(capacity.queued.values()):
                 return
             await asyncio.sleep(0.05)
+        self._worker.drop_waiting(_shutting_down())
 
     async def _run(self, window: Window, kind: Kind) -> Hypothesis | LanguageProbabilities:
         if self.state == "draining":
-            raise Refused("the server is shutting down", retry_after_s=5.0, code="draining")
+            raise _shutting_down()
         async with self._using(window) as model:
             backend, options = model.backend, window.options
             if options.language is not None and not backend.has_language(options.language):
@@ -351,6 +352,10 @@ class Engine:
     async def _free(self, model: Loaded, why: str) -> None:
         log.info("model %s is unloaded (%s)", model.name, why)
         await asyncio.to_thread(model.backend.close)
+
+
+def _shutting_down() -> Refused:
+    return Refused("the server is shutting down", retry_after_s=5.0, code="draining")
 
 
 def _settle(future: asyncio.Future[Result], result: Result) -> None:

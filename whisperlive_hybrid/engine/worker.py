@@ -66,12 +66,18 @@ class Worker:
         """End after the batch that runs; what waits gets WorkerLost. Blocks until the thread has ended."""
         with self._changed:
             self._stopping = True
-            left = [self._jobs.pop(w.id) for w in self._scheduler.drop_all()]
             self._changed.notify_all()
-        for job in left:
-            job.done(WorkerLost("the engine has stopped", code="stopped"))
+        self.drop_waiting(WorkerLost("the engine has stopped", code="stopped"))
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+
+    def drop_waiting(self, error: HybridError) -> None:
+        """Give `error` to every window that does not run yet."""
+        with self._changed:
+            left = [self._jobs.pop(w.id) for w in self._scheduler.drop_all()]
+        for job in left:
+            job.features.cancel()
+            job.done(error)
 
     def submit(self, job: Job) -> None:
         """Queue a job. Raises Refused or Superseded; then `done` is not called."""

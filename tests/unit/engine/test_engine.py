@@ -191,6 +191,17 @@ async def test_draining_takes_no_more_and_waits_for_what_it_took(engine: Engine)
     assert all(r.segments for r in await asyncio.gather(*taken))
 
 
+async def test_what_still_waits_when_the_grace_is_over_is_refused_at_once() -> None:
+    async with Engine(DIGITS) as engine:
+        await engine.ready()
+        taken = [asyncio.create_task(engine.transcribe(window(Lane.FILE, str(i)))) for i in range(60)]
+        await asyncio.sleep(0)
+        await engine.drain(0)
+        assert not any(engine.capacity().queued.values())
+        ended = await asyncio.gather(*taken, return_exceptions=True)
+        assert any(isinstance(e, Refused) and e.code == "draining" for e in ended)
+
+
 async def test_idle_models_leave_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second model is loaded on demand, freed after its time to live, and loaded again when asked for."""
     put_in_cache(tmp_path, "Systran/faster-whisper-tiny")
