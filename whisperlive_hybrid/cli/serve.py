@@ -16,6 +16,7 @@ from pathlib import Path
 from whisperlive_hybrid.cli import exit_codes
 from whisperlive_hybrid.cli.settings_flags import add_settings_flags, settings_from
 from whisperlive_hybrid.config import Settings
+from whisperlive_hybrid.ops import open_files
 from whisperlive_hybrid.ops.logs import set_up_logging
 
 EXAMPLES = """\
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl+C; a second one ends the process at once."""
     settings = settings_from(args)
     set_up_logging(settings.log_level, settings.log_format)
+    open_files.raise_limit()
     # Looked at before the model is loaded, which may take long, so that these errors come at once.
     if settings.http_port == settings.port_whisperlive != 0:
         print(f"HTTP_PORT and PORT_WHISPERLIVE are both {settings.http_port}; each needs its own.", file=sys.stderr)
@@ -123,6 +125,7 @@ async def _serve(settings: Settings) -> int:
             starting.cancel()
 
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(open_files.quiet_handler())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, number)
     try:

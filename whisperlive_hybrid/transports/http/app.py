@@ -56,7 +56,7 @@ def make_app(services: HttpServices) -> web.Application:
     return app
 
 
-def make_runner(app: web.Application, *, shutdown_timeout_s: float = 5.0) -> web.AppRunner:
+def make_runner(app: web.Application, *, shutdown_timeout_s: float = 2.0) -> web.AppRunner:
     """The runner for `app`. A closed connection cancels its handler, which is what cancels the inference behind it."""
     return web.AppRunner(
         app,
