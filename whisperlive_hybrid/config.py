@@ -6,6 +6,7 @@ The environment, `.env`, the command line's flags, `.env.example` and the table 
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -211,7 +212,8 @@ class Settings(BaseSettings):
 
     def upload_dir(self) -> Path:
         """Where uploads lie while they are worked on."""
-        return self.audio_storage_path or Path(tempfile.gettempdir()) / "whisperlive-hybrid"
+        # Every user has a folder of his own: they are private, and the temporary folder is everybody's.
+        return self.audio_storage_path or Path(tempfile.gettempdir()) / f"whisperlive-hybrid-{os.getuid()}"
 
 
 def env_names(name: str, field: FieldInfo) -> list[str]:

@@ -51,6 +51,17 @@ def test_live_audio_is_taken_on_the_http_port_too(server: RunningServer) -> None
     assert words(heard.text) == words(clip.text)
 
 
+@pytest.mark.parametrize("port", ["http", "live"])
+async def test_the_largest_message_is_taken_on_both_ports(server: RunningServer, port: str) -> None:
+    url = server.live_url if port == "live" else server.http_url.replace("http", "ws", 1)
+    async with connect(f"{url}/ws/stream?codec=pcm_s16le") as socket:
+        await socket.send(bytes(2**20))
+        await socket.send('{"type": "stop"}')
+        async with asyncio.timeout(30):
+            types = [json.loads(message)["type"] async for message in socket]
+    assert types[-1] == "done"
+
+
 def test_silence_and_noise_give_no_text_and_no_error(server: RunningServer) -> None:
     noise = np.random.default_rng(1).standard_normal(12 * SAMPLE_RATE).astype(np.float32) * np.float32(0.01)
     for samples in (np.zeros(12 * SAMPLE_RATE, np.float32), noise):
