@@ -105,7 +105,16 @@ async def test_a_conversation_pushed_as_fast_as_it_is_taken_loses_no_word(server
 
 async def test_partials_come_while_it_is_spoken_and_committed_words_stay(server: LiveServer) -> None:
     clip = one()
-    said = await say(server.url, messages(pcm16(clip.samples()), 4800), EN, pause_s=0.15)
+    audio, said = messages(pcm16(clip.samples()), 4800), Conversation()
+    async with connect(f"{server.url}/ws/stream?{EN}") as socket:
+        listener = asyncio.create_task(listen(socket, said))
+        for message in audio[: len(audio) * 2 // 3]:
+            await socket.send(message)
+        await until(lambda: said.of("partial"), 30)  # however slow this machine is just now
+        for message in audio[len(audio) * 2 // 3 :]:
+            await socket.send(message)
+        await socket.send('{"type":"stop"}')
+        await listener
     check_events(said)
     partials = said.of("partial")
     assert partials
