@@ -173,9 +173,6 @@ class Settings(BaseSettings):
     )
 
     # --- operation -------------------------------------------------------------------------------------------------
-    data_dir: Path = _setting(
-        Path("~/.local/share/whisperlive-hybrid"), "Folder for what must outlive the process.", group="Operation"
-    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "Least severe log line.", group="Operation"
     )
@@ -184,7 +181,7 @@ class Settings(BaseSettings):
         20.0, "Time running work gets to finish when the server stops.", unit="s", group="Operation", ge=0
     )
 
-    @field_validator("model_cache", "audio_storage_path", "transcription_storage_path", "data_dir")
+    @field_validator("model_cache", "audio_storage_path", "transcription_storage_path")
     @classmethod
     def _home(cls, path: Path | None) -> Path | None:
         """No shell has read a line of .env: ~ is still to be replaced."""

@@ -37,7 +37,7 @@ def test_both_targets_run_the_server_as_nobody_special() -> None:
     runtime = stages()["runtime"]
     assert "USER whisperlive" in runtime
     assert "HEALTHCHECK" in runtime
-    assert 'VOLUME ["/models", "/data"]' in runtime
+    assert 'VOLUME ["/models"]' in runtime
 
 
 def test_the_cpu_target_takes_torch_without_cuda_and_only_the_other_takes_cublas() -> None:

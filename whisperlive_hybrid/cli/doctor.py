@@ -207,7 +207,6 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     places = {
         "model cache": settings.model_cache or Path(HF_HUB_CACHE),
         "uploads": settings.upload_dir(),
-        "data": settings.data_dir,
     }
     for what, place in places.items():
         yield _folder(what, place.expanduser())
