@@ -8,6 +8,7 @@ server's are those of the server process.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -19,10 +20,12 @@ from pathlib import Path
 
 import av
 import httpx
+import jiwer
 import numpy as np
 
+from benchmarks.material import normalized
 from benchmarks.report import process_cpu_s, table
-from tests.support.clips import clips, words
+from tests.support.clips import clips
 from tests.support.running_server import running_server
 from tools.cost_model import make_cost_model
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
@@ -30,14 +33,21 @@ from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 LANGUAGE = "en"
 
 
-def make_long_file(path: Path, minutes: float) -> None:
-    """Conversations and single utterances, one after another with a second between them, as 16-bit WAV."""
-    pieces = [c.samples() for c in [*clips(LANGUAGE), *clips(LANGUAGE, conversations=True)]]
+def make_long_file(path: Path, minutes: float) -> str:
+    """Conversations and single utterances, one after another with a second between them, as 16-bit WAV.
+
+    Returns what is said in it. It ends with the first utterance after `minutes`.
+    """
+    pieces = [*clips(LANGUAGE), *clips(LANGUAGE, conversations=True)]
     pause = np.zeros(SAMPLE_RATE, np.float32)
     audio: list[np.ndarray] = []
-    while sum(map(len, audio)) < minutes * 60 * SAMPLE_RATE:
-        audio += [part for piece in pieces for part in (piece, pause)]
-    pcm = (np.concatenate(audio)[: round(minutes * 60 * SAMPLE_RATE)] * 32767).astype(np.int16)
+    said: list[str] = []
+    for piece in itertools.cycle(pieces):
+        if sum(map(len, audio)) >= minutes * 60 * SAMPLE_RATE:
+            break
+        audio += [piece.samples(), pause]
+        said.append(piece.text)
+    pcm = (np.concatenate(audio) * 32767).astype(np.int16)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
         for first in range(0, len(pcm), SAMPLE_RATE):
@@ -45,6 +55,7 @@ def make_long_file(path: Path, minutes: float) -> None:
             frame.sample_rate = SAMPLE_RATE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return " ".join(said)
 
 
 def _cpu_s() -> float:
@@ -91,6 +102,10 @@ def _served(model: Path, file: Path) -> dict[str, object]:
         }
 
 
+def _wer(said: str, heard: str) -> float:
+    return 100 * float(jiwer.wer(normalized(said), normalized(heard)))
+
+
 def _in_a_process(model: Path, file: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "benchmarks.overhead", "--alone", str(model), str(file)]
     result: dict[str, object] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -111,7 +126,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = make_cost_model(args.size, Path(folder) / args.size)
         file = Path(folder) / "long.wav"
-        make_long_file(file, args.minutes)
+        said = make_long_file(file, args.minutes)
         runs: dict[str, list[dict[str, object]]] = {"alone": [], "ours": []}
         for _ in range(args.rounds):
             runs["alone"].append(_in_a_process(model, file))
@@ -121,7 +136,7 @@ def main() -> None:
         for which, done in runs.items()
     }
     rows = [
-        [name, *medians[which], medians[which][0] / medians["alone"][0], len(words(str(runs[which][0]["text"])))]
+        [name, *medians[which], medians[which][0] / medians["alone"][0], _wer(said, str(runs[which][0]["text"]))]
         for name, which in (
             ("faster-whisper, batched pipeline", "alone"),
             ("WhisperLive Hybrid, `POST /transcribe`", "ours"),
@@ -129,7 +144,7 @@ def main() -> None:
     ]
     table(
         f"Overhead: a file of {args.minutes:g} minutes, {args.size}-sized model",
-        ["what", "CPU s", "wall s", "CPU ratio", "words"],
+        ["what", "CPU s", "wall s", "CPU ratio", "WER %"],
         rows,
         [f"Medians of {args.rounds} runs each, taken in turn."],
     )
