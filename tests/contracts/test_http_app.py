@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.clips import clips
 from tests.support.http_server import HttpServer, http_server
+from whisperlive_hybrid.engine.engine import HOPELESS_DEATHS
 from whisperlive_hybrid.pages import site
 from whisperlive_hybrid.transports.http.app import make_app
 from whisperlive_hybrid.transports.http.openapi import description
@@ -323,6 +324,14 @@ def test_while_there_is_no_engine(
         assert int(native.headers["retry-after"]) >= 1
     assert client.get("/health/live").status_code == 200
     assert client.get("/").status_code == 200
+
+
+def test_a_lost_device_is_told(server: HttpServer, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.services.engine._worker, "deaths_in_a_row", HOPELESS_DEATHS)
+
+    health = client.get("/health")
+
+    assert (health.status_code, health.json()["status"]) == (503, "failed")
 
 
 def test_a_fallback_model_is_told(server: HttpServer, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

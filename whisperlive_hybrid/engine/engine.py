@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "draining", "failed"]
 
+HOPELESS_DEATHS = 6
+"""Batches that raise in a row before the engine counts as failing. One bad window is tried twice, so this is three."""
 _SHORTEST_FRAMES = 2
 """Less audio than this holds no sound that the encoder could see."""
 
@@ -195,6 +197,11 @@ class Engine:
     def capacity(self) -> Capacity:
         """How busy the engine is."""
         return self._worker.capacity()
+
+    @property
+    def failing(self) -> bool:
+        """Batch after batch raises, whatever is in it: the device is lost to this process."""
+        return self._worker.deaths_in_a_row >= HOPELESS_DEATHS
 
     async def drain(self, grace_s: float) -> None:
         """Take no new windows and wait until those taken are done, `grace_s` at most. What waits then is Refused."""

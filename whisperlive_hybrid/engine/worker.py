@@ -57,6 +57,8 @@ class Worker:
         """Whose batch runs just now."""
         self.deaths = 0
         """Batches that raised."""
+        self.deaths_in_a_row = 0
+        """Since the last batch that went well."""
 
     def start(self) -> None:
         """Begin to work."""
@@ -144,6 +146,7 @@ class Worker:
                     timing = replace(result.timing, queued_s=batch.started - job.submitted)
                     result = replace(result, timing=timing)
                 results[job.window.id] = result
+            self.deaths_in_a_row = 0
         with self._changed:
             wanted = self._scheduler.complete(batch, self._clock())
             finished = [self._jobs.pop(w.id, None) for w in wanted]
@@ -166,6 +169,7 @@ class Worker:
     def _revive(self, batch: Batch, jobs: list[Job], error: Exception) -> None:
         """The batch killed the worker: read the model anew, run the windows once more."""
         self.deaths += 1
+        self.deaths_in_a_row += 1
         log.error("a batch of %d windows failed; reloading %s", len(jobs), batch.key.model, exc_info=error)
         try:
             jobs[0].backend.reload()

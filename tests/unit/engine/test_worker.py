@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.engine import ScriptedBackend, make_key, make_window
+from whisperlive_hybrid.engine.engine import HOPELESS_DEATHS
 from whisperlive_hybrid.engine.features import Features
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.scheduler import Scheduler, SchedulerLimits
@@ -93,6 +94,20 @@ def test_a_worker_that_dies_comes_back_and_tries_again(make: Callable[..., Bench
     assert text(bench.next()[1]) == "a"
     assert bench.backend.reloads == 1
     assert bench.worker.deaths == 1
+    assert bench.worker.deaths_in_a_row == 0
+
+
+def test_deaths_are_counted_until_a_batch_goes_well(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.backend.failure = lambda _: RuntimeError("the device is gone")
+    for owner in "abc":
+        bench.submit(make_window(owner))
+        assert isinstance(bench.next()[1], WorkerLost)
+    assert bench.worker.deaths_in_a_row == HOPELESS_DEATHS
+    bench.backend.failure = lambda _: None
+    bench.submit(make_window("d"))
+    assert text(bench.next()[1]) == "d"
+    assert bench.worker.deaths_in_a_row == 0
 
 
 def test_one_poisonous_window_does_not_take_others_with_it(make: Callable[..., Bench]) -> None:

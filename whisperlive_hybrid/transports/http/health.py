@@ -40,6 +40,8 @@ def _status(services: HttpServices) -> str:
     engine = services.engine
     if services.draining():
         return "draining"
+    if engine.state == "ready" and engine.failing:
+        return "failed"
     if engine.state == "ready":
         return "degraded" if engine.note else "ok"
     return engine.state
