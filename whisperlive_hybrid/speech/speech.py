@@ -33,10 +33,9 @@ class SpeechOptions:
 FILE_SPEECH = SpeechOptions(min_silence_ms=400, pre_roll_ms=400, overlap_ms=800, max_utterance_s=30.0)
 """What files start from: nobody waits for an utterance's end, and windows are packed from many of them.
 
-What is kept around speech leaves pauses up to 1.2 s as they are. Kept in all / word error rate on digit conversations
-with pauses of 0.8 to 2.5 s / windows filled by 16 minutes of read dialogues: 0.8 s / 63 % / 31; 1.0 s / 60 % / 32;
-1.2 s / 58 % / 33; 1.4 s / 55 % / 34; 2 s / 53 % / 34. More of it after than before speech, since models like to put
-the first timestamp at the window's beginning.
+What is kept around speech leaves pauses up to 1.2 s as they are, since Whisper reads natural pauses better than cut
+ones; each second kept fills windows. `python -m benchmarks.packing` weighs the two, docs/performance.md has its table.
+More is kept after than before speech, since models like to put the first timestamp at the window's beginning.
 """
 
 
