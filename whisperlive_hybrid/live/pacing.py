@@ -1,0 +1,120 @@
+"""How often partials are made, by how long live windows wait for the device. Pure: no clock, no I/O.
+
+One `Pacer` serves all sessions. It is told of every live window that came back, and names one of a few intervals. The
+interval grows as soon as windows wait longer than the target, and shrinks again after a calm time; a shorter interval
+that did not last makes the next calm time twice as long, so that a load between two steps does not waver all day.
+Finals are never paced: partials make room for them.
+
+A window's wait says how busy the device is with the windows of others. Its turnaround says how busy one session keeps it:
+an interval shorter than the time a partial takes would keep the device at work without a break, and a final would always
+find it so. Both must fit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What sessions go by."""
+
+    interval_s: float = 0.5
+    """Shortest time between the starts of two partial windows of a session."""
+    degraded: bool = False
+    """Partials come at most half as often as they should; nothing is done ahead of time."""
+    queue_s: float = 0.0
+    """How long live windows waited lately, 95th percentile."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaceRules:
+    """The numbers of a pacer."""
+
+    shortest_s: float = 0.5
+    """Interval of an idle server."""
+    longest_s: float = 2.0
+    n_steps: int = 5
+    """Intervals to choose from, in geometric steps."""
+    target_wait_s: float = 0.25
+    """The 95th percentile of the wait that is to be kept."""
+    period_s: float = 1.0
+    """Between two decisions."""
+    memory_s: float = 5.0
+    """Windows older than this, or than the last change, say nothing any more."""
+    calm_s: float = 5.0
+    """Time with short waits before the interval shrinks, at least."""
+    longest_calm_s: float = 60.0
+
+
+class Pacer:
+    """See above. `receive` each window, `advance` about once a second; `pace` is what holds."""
+
+    def __init__(self, rules: PaceRules | None = None) -> None:
+        self._rules = rules = rules or PaceRules()
+        ratio = max(1.0, rules.longest_s / rules.shortest_s) ** (1 / max(1, rules.n_steps - 1))
+        steps = {round(rules.shortest_s * ratio**i, 2) for i in range(rules.n_steps)}
+        self._intervals = sorted(steps)
+        self._step = 0
+        self._windows: deque[tuple[float, float, float]] = deque()
+        """(when it came back, seconds it waited, seconds it took in all)."""
+        self._next_at: float | None = None
+        self._calm_since: float | None = None
+        self._calm_s = rules.calm_s
+        self._shrunk_at: float | None = None
+        self.pace = Pace(self._intervals[0])
+
+    def receive(self, queued_s: float, turnaround_s: float, now: float) -> None:
+        """A live window came back: it waited `queued_s` of the `turnaround_s` seconds it took.
+
+        For one that was refused or lost both are the time since it was asked for.
+        """
+        self._windows.append((now, queued_s, turnaround_s))
+        self.advance(now)
+
+    def advance(self, now: float) -> Pace:
+        """Time has passed. Returns the pace that holds; it is another object only when it is another pace."""
+        if self._next_at is None:
+            self._next_at = now + self._rules.period_s
+        if now >= self._next_at:
+            self._next_at = now + self._rules.period_s
+            while self._windows and self._windows[0][0] < now - self._rules.memory_s:
+                self._windows.popleft()
+            self._decide(now)
+        return self.pace
+
+    def _decide(self, now: float) -> None:
+        rules = self._rules
+        wait = _percentile([w[1] for w in self._windows], 0.95)
+        took = _percentile([w[2] for w in self._windows], 0.5)
+        step = self._step
+        if wait > rules.target_wait_s or took > self._intervals[step]:
+            self._calm_since = None
+            step += 2 if wait > 3 * rules.target_wait_s else 1
+            if self._shrunk_at is not None and now - self._shrunk_at < self._calm_s:
+                self._calm_s = min(2 * self._calm_s, rules.longest_calm_s)
+            self._shrunk_at = None
+        elif step > 0 and wait <= rules.target_wait_s / 2 and took <= self._intervals[step - 1]:
+            if self._calm_since is None:
+                self._calm_since = now
+            if now - self._calm_since >= self._calm_s:
+                step -= 1
+                self._calm_since, self._shrunk_at = None, now
+        else:
+            self._calm_since = None
+        if self._shrunk_at is not None and now - self._shrunk_at >= self._calm_s:
+            self._shrunk_at, self._calm_s = None, max(rules.calm_s, self._calm_s / 2)
+        step = min(step, len(self._intervals) - 1)
+        if step != self._step:
+            self._step = step
+            self._windows.clear()  # they waited at the old pace
+        interval = self._intervals[step]
+        pace = Pace(interval, interval >= 2 * self._intervals[0], round(wait, 2))
+        if pace != self.pace:
+            self.pace = pace
+
+
+def _percentile(values: list[float], part: float) -> float:
+    """By nearest rank; 0 of nothing."""
+    return sorted(values)[min(len(values) - 1, int(part * len(values)))] if values else 0.0
