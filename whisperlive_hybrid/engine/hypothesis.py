@@ -55,6 +55,10 @@ class Hypothesis:
     """Seconds of the window this text covers: where the next window of the same audio should begin when the model
     stopped inside a segment (Whisper's seek rule), else the window's whole length."""
     timing: Timing = field(default_factory=Timing)
+    verified: bool = False
+    """The tokens of `Window.verify` still hold: this is their text, with new times."""
+    doubt: str | None = None
+    """Why the text is not to be believed, though it is the best there is."""
 
     @property
     def text(self) -> str:

@@ -68,6 +68,7 @@ class Window:
     `samples`: float32 [n], 16 kHz mono, n at most 30 s; the first is number `start` on the owner's clock.
     `deadline`: seconds on the event loop's (monotonic) clock by which the result is wanted; the earliest goes first.
     A newer PARTIAL window of the same owner replaces an older one that has not started.
+    `verify`: tokens that an earlier window from the same `start` gave; where they still hold nothing is generated.
     """
 
     owner: str
@@ -77,6 +78,7 @@ class Window:
     samples: Samples
     model: str
     options: DecodeOptions = field(default_factory=DecodeOptions)
+    verify: tuple[int, ...] = ()
     id: int = field(default_factory=lambda: next(_ids))
 
 
