@@ -9,6 +9,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
 from whisperlive_hybrid.audio.samples import Samples
+from whisperlive_hybrid.engine.gate import FULL_FRAMES, UNMEASURED, Gate, Padding
 from whisperlive_hybrid.engine.window import Lane
 
 Features: TypeAlias = NDArray[np.float32]
@@ -16,25 +17,13 @@ Features: TypeAlias = NDArray[np.float32]
 
 FRAMES_PER_SECOND = 100
 SAMPLES_PER_FRAME = 160
-FULL_FRAMES = 3000
-"""Frames of 30 s, which Whisper was trained on."""
-
-SHORT_PARTIALS = True
-"""Partials may use a shorter encoder input than 30 s. Finals and files never do, so their text is that of 30 s.
-
-Some models take short input badly (CTranslate2 issue 2100); those would need a gate here.
-"""
-_PARTIAL_BUCKETS = (500, 1000, 1500, FULL_FRAMES)
-_TAIL_FRAMES = 100
-"""Empty frames kept behind the content: without them Whisper drops or repeats the last word."""
 
 
-def frames_for(lane: Lane, n_samples: int) -> int:
-    """Frames to pad a window to. A few sizes only, so that windows of different lengths share a batch."""
-    if lane is not Lane.PARTIAL or not SHORT_PARTIALS:
-        return FULL_FRAMES
-    wanted = content_frames(n_samples) + _TAIL_FRAMES
-    return next((size for size in _PARTIAL_BUCKETS if size >= wanted), FULL_FRAMES)
+def frames_for(lane: Lane, n_samples: int, gate: Gate = UNMEASURED) -> int:
+    """Frames to pad a window to: the smallest size that the model's gate allows and that leaves a tail."""
+    sizes = gate.partials if lane is Lane.PARTIAL else gate.finals
+    wanted = content_frames(n_samples) + gate.tail_frames
+    return next((size for size in sizes if size >= wanted), FULL_FRAMES)
 
 
 def content_frames(n_samples: int) -> int:
@@ -48,10 +37,24 @@ class LogMel:
     def __init__(self, n_mels: int) -> None:
         self._extract = FeatureExtractor(feature_size=n_mels)
 
-    def __call__(self, samples: Samples, n_frames: int = FULL_FRAMES) -> Features:
-        """[n_mels, n_frames]; what is past the audio is 0.0 (not the value of silence), as faster-whisper pads."""
+    def __call__(self, samples: Samples, n_frames: int = FULL_FRAMES, padding: Padding = "zero") -> Features:
+        """[n_mels, n_frames]. 30 s are always padded with 0.0 (not the value of silence), as faster-whisper pads."""
         content = min(content_frames(len(samples)), n_frames)
-        mel = self._extract(samples)[:, :content]
-        padded = np.zeros((mel.shape[0], n_frames), np.float32)
-        padded[:, :content] = mel
-        return padded
+        return padded(self._extract(samples)[:, :content], n_frames, padding)
+
+
+def padded(content: Features, n_frames: int, padding: Padding = "zero") -> Features:
+    """`content` [n_mels, n] with what goes behind it: [n_mels, n_frames]. In 30 s that is always 0.0."""
+    n_mels, n = content.shape
+    silence = 0.0
+    if padding == "silence" and n_frames < FULL_FRAMES and n:
+        # Log-mel is clamped 8 below its maximum, then divided by 4: complete silence is 2 below the loudest.
+        silence = float(content.max()) - 2.0
+    whole = np.full((n_mels, n_frames), silence, np.float32)
+    whole[:, :n] = content
+    return whole
+
+
+def to_full(features: Features, n_content: int) -> Features:
+    """Short features padded to 30 s instead, as if they had been so from the start: [n_mels, 3000]."""
+    return padded(features[:, :n_content], FULL_FRAMES)

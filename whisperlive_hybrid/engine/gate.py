@@ -1,0 +1,94 @@
+"""Which encoder inputs shorter than 30 s a model takes well: its gate, measured once and kept in a file beside it.
+
+Whisper was trained on 30 s, padded. Shorter input costs a fraction of that, since the encoder's attention grows with the
+square of its length, but not every model reads it as well (CTranslate2 issue 2100: large-v3-turbo on 1 to 3.5 s). So
+what is allowed is measured for each model (`whisperlive-hybrid models gate`) and never assumed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+Padding: TypeAlias = Literal["zero", "silence"]
+"""What lies behind the audio in a short input: `zero` as in faster-whisper's 30 s, or the value that silence has."""
+
+FULL_FRAMES = 3000
+"""Frames of 30 s, which Whisper was trained on."""
+BUCKETS = (300, 500, 800, 1000, 1500)
+"""Short sizes that are tried. Few, so that windows of different lengths share a batch."""
+TAIL_FRAMES = 100
+"""Empty frames kept behind the content: without them Whisper drops or repeats the last word."""
+FILE = "gate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Sizes (frames, 10 ms each) that windows may be padded to instead of 30 s, ascending."""
+
+    partials: tuple[int, ...] = (500, 1000, 1500)
+    finals: tuple[int, ...] = ()
+    """Of finals, and of files' windows that are short enough."""
+    tail_frames: int = TAIL_FRAMES
+    """Empty frames behind the content, at least."""
+    padding: Padding = "zero"
+    measured: dict[str, Any] = field(default_factory=dict)
+    """The figures behind it, for people."""
+
+    def __str__(self) -> str:
+        def sizes(allowed: tuple[int, ...]) -> str:
+            return ", ".join(f"{frames / 100:g}" for frames in (*allowed, FULL_FRAMES)) + " s"
+
+        return f"partials in {sizes(self.partials)}; finals in {sizes(self.finals)}; padding {self.padding}"
+
+
+UNMEASURED = Gate()
+"""For models without a gate: partials, which a final corrects, from 5 s on; finals and files in 30 s."""
+
+
+def read_gate(path: Path) -> Gate:
+    """The gate kept in a file. Raises OSError where it cannot be read, ValueError where it is no gate."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(kept, dict):
+        raise ValueError("a gate is a JSON object")
+    gate = Gate(
+        partials=_sizes(kept, "partials"),
+        finals=_sizes(kept, "finals"),
+        tail_frames=_number(kept.get("tail_frames", TAIL_FRAMES)),
+        padding=kept.get("padding", "zero"),
+        measured=kept.get("measured", {}),
+    )
+    if gate.padding not in get_args(Padding):
+        raise ValueError(f"padding is one of {', '.join(get_args(Padding))}")
+    return gate
+
+
+def write_gate(gate: Gate, path: Path) -> None:
+    """Keep a gate in a file. Raises OSError."""
+    kept = {
+        "partials": list(gate.partials),
+        "finals": list(gate.finals),
+        "tail_frames": gate.tail_frames,
+        "padding": gate.padding,
+        "measured": gate.measured,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def _sizes(kept: dict[str, Any], name: str) -> tuple[int, ...]:
+    value = kept.get(name, [])
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is a list of frames")
+    sizes = tuple(sorted({_number(frames) for frames in value}))
+    if any(not 0 < frames < FULL_FRAMES or frames % 2 for frames in sizes):
+        raise ValueError(f"{name} are even numbers of frames below {FULL_FRAMES}")
+    return sizes
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no number of frames")
+    return value
