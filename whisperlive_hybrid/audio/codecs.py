@@ -11,6 +11,7 @@ from whisperlive_hybrid.audio.opus_packets import OpusPacketDecoder
 from whisperlive_hybrid.audio.pcm import PcmDecoder
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
 from whisperlive_hybrid.audio.samples import EMPTY, Samples
+from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
 from whisperlive_hybrid.audio.webm import EBML_MAGIC, WebmOpusDecoder
 from whisperlive_hybrid.errors import BadInput, UndecodableAudio
 
@@ -19,12 +20,21 @@ CODECS: tuple[Codec, ...] = get_args(Codec)
 MAX_CHANNELS = 8
 
 
-def make_decoder(codec: Codec | None, *, sample_rate: int = 16_000, channels: int = 1) -> StreamDecoder:
-    """A fresh decoder. `sample_rate` and `channels` describe PCM; Opus carries its own.
+def make_decoder(
+    codec: Codec | None, *, sample_rate: int = 16_000, channels: int = 1, snapshot: bytes | None = None
+) -> StreamDecoder:
+    """A decoder, fresh or going on from the `snapshot` of one made with the same arguments.
 
-    `codec` None recognizes Ogg and WebM by their first bytes. Raises BadInput: unknown_codec, bad_sample_rate,
-    bad_channels.
+    `sample_rate` and `channels` describe PCM; Opus carries its own. `codec` None recognizes Ogg and WebM by their first
+    bytes. Raises BadInput: unknown_codec, bad_sample_rate, bad_channels, bad_snapshot.
     """
+    decoder = _fresh(codec, sample_rate, channels)
+    if snapshot is not None:
+        decoder.restore(snapshot)
+    return decoder
+
+
+def _fresh(codec: Codec | None, sample_rate: int, channels: int) -> StreamDecoder:
     if codec is not None and codec not in CODECS:
         raise BadInput(f"codec {codec!r} is not known", param="codec", accepted=CODECS, code="unknown_codec")
     if not MIN_RATE <= sample_rate <= MAX_RATE:
@@ -56,6 +66,14 @@ def make_decoder(codec: Codec | None, *, sample_rate: int = 16_000, channels: in
             return PcmDecoder("f32le", sample_rate=sample_rate, channels=channels)
 
 
+class SniffingState(State, tag="sniffing"):
+    """What a SniffingDecoder goes on from: the first bytes, or the state of the decoder that was found."""
+
+    head: bytes
+    codec: Literal["ogg-opus", "webm-opus"] | None
+    decoder: bytes
+
+
 class SniffingDecoder:
     """Waits for the first four bytes, then hands everything to the decoder they belong to."""
 
@@ -78,6 +96,24 @@ class SniffingDecoder:
         if self._decoder is None and self._head:
             self._recognize(complete=True)
         return self._decoder.flush() if self._decoder else EMPTY
+
+    def snapshot(self) -> bytes:
+        """See StreamDecoder."""
+        if self._decoder is None:
+            return seal(SniffingState(self._head, None, b""))
+        codec: Literal["ogg-opus", "webm-opus"] = (
+            "ogg-opus" if isinstance(self._decoder, OggOpusDecoder) else "webm-opus"
+        )
+        return seal(SniffingState(b"", codec, self._decoder.snapshot()))
+
+    def restore(self, snapshot: bytes) -> None:
+        """See StreamDecoder."""
+        state = unseal(snapshot, SniffingState)
+        if len(state.head) >= len(OGG_MAGIC):
+            raise bad_snapshot()
+        self._head = state.head
+        if state.codec is not None:
+            self._decoder = make_decoder(state.codec, snapshot=state.decoder)
 
     def _recognize(self, *, complete: bool) -> StreamDecoder | None:
         head = self._head[:4]

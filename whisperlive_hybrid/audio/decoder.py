@@ -23,3 +23,15 @@ class StreamDecoder(Protocol):
     def flush(self) -> Samples:
         """The tail still held back by filters, once, at the end of the stream: float32 [n]."""
         ...
+
+    def snapshot(self) -> bytes:
+        """The state between two calls of `feed`, from which another decoder of the same kind goes on.
+
+        PCM and all framing go on exactly. libopus cannot be saved: it is fed the last packets once more and then
+        sounds the same, the bits of its first samples may differ.
+        """
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from there, as the first call on a fresh decoder. Raises BadInput (bad_snapshot)."""
+        ...

@@ -6,8 +6,17 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from whisperlive_hybrid.audio.opus import MAX_PACKET_BYTES, OpusHead, OpusTrack, OpusWireDecoder, join
+from whisperlive_hybrid.audio.opus import (
+    MAX_PACKET_BYTES,
+    ErrorState,
+    OpusHead,
+    OpusTrack,
+    OpusWireDecoder,
+    TrackState,
+    join,
+)
 from whisperlive_hybrid.audio.samples import Samples
+from whisperlive_hybrid.audio.snapshot import State, seal, unseal
 from whisperlive_hybrid.errors import UndecodableAudio
 
 MAGIC = b"OggS"
@@ -48,6 +57,15 @@ class Page:
     complete: bool
 
 
+class PagesState(State, tag="ogg pages"):
+    """What a PageReader goes on from."""
+
+    buffer: bytes
+    skipped: int
+    rejected: int
+    started: bool
+
+
 class PageReader:
     """Bytes, cut anywhere, to pages with a valid checksum. What is not a page is skipped."""
 
@@ -61,6 +79,15 @@ class PageReader:
     def touched(self) -> bool:
         """Whether any byte has come."""
         return self._started or self._skipped > 0 or len(self._buffer) > 0
+
+    def state(self) -> PagesState:
+        """What another reader goes on from."""
+        return PagesState(bytes(self._buffer), self._skipped, self._rejected, self._started)
+
+    def restore(self, state: PagesState) -> None:
+        """Go on from `state`, as the first call."""
+        self._buffer[:] = state.buffer
+        self._skipped, self._rejected, self._started = state.skipped, state.rejected, state.started
 
     def read(self, data: bytes) -> Iterator[Page]:
         """Raises UndecodableAudio: not_ogg when the stream does not begin with a page, lost_sync later."""
@@ -141,6 +168,21 @@ def _parse(raw: bytes) -> Page:
     )
 
 
+class OggOpusState(State, tag="ogg opus"):
+    """What an OggOpusDecoder goes on from."""
+
+    error: ErrorState | None
+    pages: PagesState
+    track: TrackState | None
+    serial: int
+    next_sequence: int
+    ended: bool
+    tags_pending: bool
+    partial: bytes | None
+    granule: int | None
+    other_codec: str
+
+
 class OggOpusDecoder(OpusWireDecoder):
     """Decodes the first Opus stream of an Ogg; streams chained behind it follow on without a gap."""
 
@@ -155,6 +197,34 @@ class OggOpusDecoder(OpusWireDecoder):
         self._partial: bytearray | None = None
         self._granule: int | None = None
         self._other_codec = ""
+
+    def snapshot(self) -> bytes:
+        """See StreamDecoder."""
+        return seal(
+            OggOpusState(
+                self._error_state(),
+                self._pages.state(),
+                self._track.state() if self._track else None,
+                self._serial,
+                self._next_sequence,
+                self._ended,
+                self._tags_pending,
+                None if self._partial is None else bytes(self._partial),
+                self._granule,
+                self._other_codec,
+            )
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """See StreamDecoder."""
+        state = unseal(snapshot, OggOpusState)
+        self._restore_error(state.error)
+        self._pages.restore(state.pages)
+        self._track = OpusTrack.restored(state.track) if state.track else None
+        self._serial, self._next_sequence = state.serial, state.next_sequence
+        self._ended, self._tags_pending = state.ended, state.tags_pending
+        self._partial = None if state.partial is None else bytearray(state.partial)
+        self._granule, self._other_codec = state.granule, state.other_codec
 
     def _read(self, data: bytes) -> Iterator[Samples]:
         for page in self._pages.read(data):

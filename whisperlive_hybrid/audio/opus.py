@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,12 +16,16 @@ import numpy as np
 
 from whisperlive_hybrid.audio.libopus import decoder_api
 from whisperlive_hybrid.audio.samples import EMPTY, SAMPLE_RATE, Samples
+from whisperlive_hybrid.audio.snapshot import State, bad_snapshot
 from whisperlive_hybrid.errors import HybridError, TooLarge, UndecodableAudio
 
 MAX_PACKET_BYTES = 1275 * 6
 """Six 20 ms frames of the largest size: no encoder writes more (RFC 6716 §3.4)."""
 MAX_FEED_S = 300
 """Audio one message may decode to. A packet of two bytes can stand for 120 ms, so bytes alone bound nothing."""
+
+CONVERGENCE48 = 4800
+"""Audio after which a new libopus decoder sounds like one that heard everything; RFC 7845 §4.6 asks for 80 ms."""
 
 _STEP48 = 48_000 // SAMPLE_RATE
 _MAX_DURATION48 = 5760
@@ -61,6 +66,10 @@ class OpusHead:
         return cls(channels, int.from_bytes(data[10:12], "little"), 10.0 ** (gain_q8 / (20 * 256)))
 
 
+def _plausible(packet: bytes) -> bool:
+    return not packet or packet_duration48(packet) is not None
+
+
 def packet_duration48(packet: bytes) -> int | None:
     """Samples at 48 kHz the packet stands for (RFC 6716 §3.1), or None when its first bytes cannot be Opus."""
     if not packet or len(packet) > MAX_PACKET_BYTES:
@@ -72,6 +81,20 @@ def packet_duration48(packet: bytes) -> int | None:
         frames = packet[1] & 0x3F
     duration48 = _FRAME48[packet[0] >> 3] * frames
     return duration48 if 0 < duration48 <= _MAX_DURATION48 else None
+
+
+class TrackState(State, tag="opus track"):
+    """What an OpusTrack goes on from. `recent`: the last packets, b"" for one that was concealed."""
+
+    head: OpusHead
+    concealed: int
+    position48: int
+    trimmed48: int
+    skip: int
+    emitted: int
+    last48: int
+    bad: float
+    recent: tuple[bytes, ...]
 
 
 class OpusTrack:
@@ -91,6 +114,9 @@ class OpusTrack:
         self._emitted = 0
         self._last48 = 0
         self._bad = 0.0
+        self._recent: deque[tuple[bytes, int]] = deque()
+        """The packets of the last `CONVERGENCE48`, each with its length at 48 kHz."""
+        self._recent48 = 0
         self._api = decoder_api()
         self._state = self._api.create_state(SAMPLE_RATE, 1)
         self._pcm = np.empty(_MAX_DURATION48 // _STEP48, np.float32)
@@ -110,6 +136,7 @@ class OpusTrack:
             return self._conceal_bad(len(packet))
         self._bad = max(0.0, self._bad - _GOOD_CREDIT)
         self._last48 = duration48
+        self._remember(packet, n)
         return self._take(n)
 
     def conceal(self) -> Samples:
@@ -117,6 +144,7 @@ class OpusTrack:
         if not self._last48:
             return EMPTY
         n = self._api.libopus_decode_float(self._state, None, 0, self._pcm_pointer, self._last48 // _STEP48, 0)
+        self._remember(b"", n)
         return self._take(max(0, n))
 
     def trim_end(self, samples: Samples, n48: int) -> Samples:
@@ -126,6 +154,43 @@ class OpusTrack:
         excess = min(len(samples), max(0, self._emitted - wanted))
         self._emitted -= excess
         return samples[: len(samples) - excess]
+
+    def state(self) -> TrackState:
+        """What another track goes on from."""
+        return TrackState(
+            self.head,
+            self.concealed,
+            self.position48,
+            self._trimmed48,
+            self._skip,
+            self._emitted,
+            self._last48,
+            self._bad,
+            tuple(packet for packet, _ in self._recent),
+        )
+
+    @classmethod
+    def restored(cls, state: TrackState) -> OpusTrack:
+        """A track that goes on from `state`. Raises BadInput."""
+        numbers = (state.position48, state.skip, state.emitted, state.last48)
+        if min(numbers) < 0 or state.last48 > _MAX_DURATION48 or not all(map(_plausible, state.recent)):
+            raise bad_snapshot()
+        track = cls(state.head)
+        for packet in state.recent:
+            if packet:
+                track.decode(packet)
+            else:
+                track.conceal()
+        track.concealed, track.position48, track._trimmed48 = state.concealed, state.position48, state.trimmed48
+        track._skip, track._emitted = state.skip, state.emitted
+        track._last48, track._bad = state.last48, state.bad
+        return track
+
+    def _remember(self, packet: bytes, n: int) -> None:
+        self._recent.append((packet, n * _STEP48))
+        self._recent48 += n * _STEP48
+        while self._recent48 - self._recent[0][1] >= CONVERGENCE48:
+            self._recent48 -= self._recent.popleft()[1]
 
     def _conceal_bad(self, n_bytes: int) -> Samples:
         self._bad += 1
@@ -143,6 +208,13 @@ class OpusTrack:
         return samples
 
 
+class ErrorState(State, tag="error"):
+    """An error that was found and not yet raised."""
+
+    message: str
+    code: str
+
+
 class OpusWireDecoder(ABC):
     """A StreamDecoder whose wire is read piece by piece (`_read`).
 
@@ -152,6 +224,14 @@ class OpusWireDecoder(ABC):
 
     def __init__(self) -> None:
         self._error: HybridError | None = None
+
+    @abstractmethod
+    def snapshot(self) -> bytes:
+        """See StreamDecoder."""
+
+    @abstractmethod
+    def restore(self, snapshot: bytes) -> None:
+        """See StreamDecoder."""
 
     @abstractmethod
     def _read(self, data: bytes) -> Iterator[Samples]:
@@ -184,6 +264,14 @@ class OpusWireDecoder(ABC):
         self._raise_earlier()
         self._finish()
         return EMPTY
+
+    def _error_state(self) -> ErrorState | None:
+        """The error that the next call raises."""
+        return ErrorState(self._error.message, self._error.code) if self._error is not None else None
+
+    def _restore_error(self, state: ErrorState | None) -> None:
+        if state is not None:
+            self._error = UndecodableAudio(state.message, param="audio", code=state.code)
 
     @abstractmethod
     def _finish(self) -> None:

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from whisperlive_hybrid.audio.opus import MAX_PACKET_BYTES, OpusHead, OpusTrack, OpusWireDecoder
+from whisperlive_hybrid.audio.opus import (
+    MAX_PACKET_BYTES,
+    ErrorState,
+    OpusHead,
+    OpusTrack,
+    OpusWireDecoder,
+    TrackState,
+)
 from whisperlive_hybrid.audio.samples import Samples
+from whisperlive_hybrid.audio.snapshot import State, seal, unseal
 from whisperlive_hybrid.errors import UndecodableAudio
+
+
+class OpusPacketState(State, tag="opus packets"):
+    """What an OpusPacketDecoder goes on from."""
+
+    error: ErrorState | None
+    buffer: bytes
+    track: TrackState | None
 
 
 class OpusPacketDecoder(OpusWireDecoder):
@@ -25,6 +41,18 @@ class OpusPacketDecoder(OpusWireDecoder):
     def concealed(self) -> int:
         """Packets that were not Opus and were replaced."""
         return self._track.concealed if self._track else 0
+
+    def snapshot(self) -> bytes:
+        """See StreamDecoder."""
+        track = self._track.state() if self._track else None
+        return seal(OpusPacketState(self._error_state(), bytes(self._buffer), track))
+
+    def restore(self, snapshot: bytes) -> None:
+        """See StreamDecoder."""
+        state = unseal(snapshot, OpusPacketState)
+        self._restore_error(state.error)
+        self._buffer[:] = state.buffer
+        self._track = OpusTrack.restored(state.track) if state.track else None
 
     def _read(self, data: bytes) -> Iterator[Samples]:
         self._buffer += data

@@ -6,9 +6,19 @@ from typing import Literal
 
 import numpy as np
 
-from whisperlive_hybrid.audio.resampler import Resampler
+from whisperlive_hybrid.audio.resampler import Resampler, ResamplerState
 from whisperlive_hybrid.audio.samples import EMPTY, Samples, from_s16
+from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
 from whisperlive_hybrid.errors import UndecodableAudio
+
+
+class PcmState(State, tag="pcm"):
+    """What a PcmDecoder goes on from."""
+
+    floats: bool
+    channels: int
+    rest: bytes
+    resampler: ResamplerState
 
 
 class PcmDecoder:
@@ -49,6 +59,19 @@ class PcmDecoder:
                 code="odd_pcm_length",
             )
         return self._resampler.flush()
+
+    def snapshot(self) -> bytes:
+        """See StreamDecoder; exact."""
+        return seal(PcmState(self._floats, self._channels, self._rest, self._resampler.state()))
+
+    def restore(self, snapshot: bytes) -> None:
+        """See StreamDecoder."""
+        state = unseal(snapshot, PcmState)
+        same = state.floats == self._floats and state.channels == self._channels
+        if not same or len(state.rest) >= self._frame_bytes:
+            raise bad_snapshot()
+        self._resampler.restore(state.resampler)
+        self._rest = state.rest
 
     def _mono(self, data: memoryview) -> Samples:
         if self._floats:

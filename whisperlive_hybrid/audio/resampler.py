@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 import av
 import numpy as np
 
 from whisperlive_hybrid.audio.samples import EMPTY, SAMPLE_RATE, Samples
+from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, from_bytes, to_bytes
 
 MIN_RATE = 4_000
 MAX_RATE = 192_000
 _BLOCK_MS = 20
+
+
+class ResamplerState(State, tag="resampler"):
+    """What a Resampler goes on from: samples as bytes of float32."""
+
+    rate: int
+    waiting: bytes
+    last: bytes
+    n_pushed: int
 
 
 class Resampler:
@@ -22,8 +34,12 @@ class Resampler:
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._block = rate * _BLOCK_MS // 1000
+        self._period = rate // gcd(rate, SAMPLE_RATE)
+        """Samples after which input and output are in step again."""
         self._waiting: Samples = EMPTY
-        self._started = False
+        self._last: Samples = EMPTY
+        """The newest block handed to libswresample; longer than its filter."""
+        self._n_pushed = 0
         self._swr = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
 
     def feed(self, samples: Samples) -> Samples:
@@ -44,7 +60,7 @@ class Resampler:
             return EMPTY
         tail = self._waiting
         wanted: int | None = None
-        if not self._started:
+        if not self._n_pushed:
             # swresample gives nothing at all for input shorter than its filter, so it gets silence behind it.
             wanted = -(-len(tail) * SAMPLE_RATE // self._rate)
             tail = np.pad(tail, (0, self._block - len(tail)))
@@ -52,8 +68,29 @@ class Resampler:
         blocks += self._arrays(self._swr.resample(None))
         return np.concatenate(blocks)[:wanted] if blocks else EMPTY
 
+    def state(self) -> ResamplerState:
+        """What another Resampler of the same rate goes on from, sample for sample."""
+        return ResamplerState(self._rate, to_bytes(self._waiting), to_bytes(self._last), self._n_pushed)
+
+    def restore(self, state: ResamplerState) -> None:
+        """Go on from `state`, as the first call. Raises BadInput."""
+        waiting, last = from_bytes(state.waiting), from_bytes(state.last)
+        passes = self._rate == SAMPLE_RATE
+        whole = 0 if passes or not state.n_pushed else self._block
+        if state.rate != self._rate or len(last) != whole or len(waiting) >= self._block or state.n_pushed < 0:
+            raise bad_snapshot()
+        if whole:
+            # libswresample cannot be saved. Fed the last block at the same point of the period it is in the same state:
+            # its filter is shorter than a block, and its position within the period is a whole number.
+            silence = (state.n_pushed - whole) % self._period
+            for start in range(0, silence, self._block):
+                self._push(np.zeros(min(self._block, silence - start), np.float32))
+            self._push(last)
+        self._waiting, self._n_pushed = waiting, state.n_pushed
+
     def _push(self, samples: Samples) -> list[Samples]:
-        self._started = True
+        self._last = samples.copy()
+        self._n_pushed += len(samples)
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="flt", layout="mono")
         frame.sample_rate = self._rate
         return self._arrays(self._swr.resample(frame))

@@ -15,8 +15,9 @@ from whisperlive_hybrid.audio.ebml import (
     signed,
     unsigned,
 )
-from whisperlive_hybrid.audio.opus import OpusHead, OpusTrack, OpusWireDecoder, join
+from whisperlive_hybrid.audio.opus import ErrorState, OpusHead, OpusTrack, OpusWireDecoder, TrackState, join
 from whisperlive_hybrid.audio.samples import Samples
+from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
 from whisperlive_hybrid.errors import UndecodableAudio
 
 EBML = 0x1A45DFA3
@@ -54,6 +55,19 @@ class _Track:
     opus: OpusTrack
 
 
+class WebmOpusState(State, tag="webm opus"):
+    """What a WebmOpusDecoder goes on from."""
+
+    error: ErrorState | None
+    buffer: bytes
+    skip: int
+    lost: bool
+    lost_bytes: int
+    started: bool
+    number: int
+    track: TrackState | None
+
+
 class WebmOpusDecoder(OpusWireDecoder):
     """Decodes the first Opus track of a WebM or Matroska stream.
 
@@ -69,6 +83,32 @@ class WebmOpusDecoder(OpusWireDecoder):
         self._lost_bytes = 0
         self._started = False
         self._track: _Track | None = None
+
+    def snapshot(self) -> bytes:
+        """See StreamDecoder."""
+        return seal(
+            WebmOpusState(
+                self._error_state(),
+                bytes(self._buffer),
+                self._skip,
+                self._lost,
+                self._lost_bytes,
+                self._started,
+                self._track.number if self._track else 0,
+                self._track.opus.state() if self._track else None,
+            )
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """See StreamDecoder."""
+        state = unseal(snapshot, WebmOpusState)
+        if state.skip < 0:
+            raise bad_snapshot()
+        self._restore_error(state.error)
+        self._buffer[:] = state.buffer
+        self._skip, self._lost, self._lost_bytes = state.skip, state.lost, state.lost_bytes
+        self._started = state.started
+        self._track = _Track(state.number, OpusTrack.restored(state.track)) if state.track else None
 
     def _read(self, data: bytes) -> Iterator[Samples]:
         self._buffer += data
