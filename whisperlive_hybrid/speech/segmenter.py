@@ -41,11 +41,26 @@ CUT_SEARCH_S: Final = 5.0
 class Segmenter:
     """One stream's utterances. `start` is the number of the first sample that will be fed.
 
+    To go on where another segmenter was, `start` is at most what that one called `settled`; `unscored` is how many
+    samples before it belong to the first frame; nothing before `deaf_until` starts an utterance (it was told before),
+    and where `speaking_from` is given an utterance runs from there, as after a forced cut. The utterances that follow
+    are then the same.
+
     Between a SpeechStarted and its SpeechEnded every sample is handed out once and in order, from `SpeechStarted.at`
     on. Keeps no more audio than the pre-roll, a pause, and the seconds in which a cut may be looked for.
     """
 
-    def __init__(self, options: SpeechOptions, start: int = 0) -> None:
+    def __init__(
+        self,
+        options: SpeechOptions,
+        start: int = 0,
+        *,
+        unscored: int = 0,
+        deaf_until: int = 0,
+        speaking_from: int | None = None,
+    ) -> None:
+        if not 0 <= unscored < FRAME or (speaking_from is not None and speaking_from < start):
+            raise ValueError(f"{unscored} samples before {start}, speaking from {speaking_from}")
         self._rise = options.threshold
         self._fall = (
             max(options.threshold - 0.15, 0.01) if options.negative_threshold is None else options.negative_threshold
@@ -60,13 +75,16 @@ class Segmenter:
         self._repeat = min(self._overlap, self._max_length // 4)
 
         self._audio = Tail(start)
-        self._frame = start
+        self._frame = start - unscored
         """First sample of the next frame."""
+        self._deaf_until = deaf_until
+        self._speaking_from = speaking_from
+        """Start of an utterance that was running elsewhere, until it is heard."""
         # A cut is looked for once its limit is passed: by a pause, or by a pre-roll and first burst that are longer.
         passed = max(self._min_silence, self._pre_roll + self._min_speech)
         self._probabilities: deque[float] = deque(maxlen=math.ceil((self._search + passed) / FRAME) + 2)
         """Of the newest frames."""
-        self._given = start
+        self._given = max(start, deaf_until)
         """End of what was handed out: nothing before it is handed out again, but for a cut's overlap."""
         self._started: int | None = None
         """Where the running utterance began."""
@@ -84,6 +102,16 @@ class Segmenter:
         """An utterance is running."""
         return self._started is not None
 
+    @property
+    def settled(self) -> int:
+        """What comes before this sample is not needed again, but for utterances that have ended."""
+        if self._started is not None:
+            return self._started
+        if self._speaking_from is not None:
+            return self._speaking_from
+        since = self._frame if self._rising is None else self._rising
+        return max(self._given, since - self._pre_roll)
+
     def feed(self, samples: Samples, probabilities: NDArray[np.float32]) -> list[SpeechEvent]:
         """What follows from `samples` [n] and the `probabilities` [n_frames] of all frames complete with them."""
         self._audio.append(samples)
@@ -95,6 +123,8 @@ class Segmenter:
 
     def flush(self) -> list[SpeechEvent]:
         """End the running utterance now, with the samples of the frame that is not complete yet. More may be fed."""
+        if self._speaking_from is not None and self._audio.end > self._speaking_from:
+            self._start(self._speaking_from)
         if self._started is not None:
             if self._silent is None:
                 self._give(self._audio.end)
@@ -106,7 +136,13 @@ class Segmenter:
     def _step(self, probability: float) -> None:
         begin, self._frame = self._frame, self._frame + FRAME
         self._probabilities.append(probability)
+        if self._speaking_from is not None:
+            if self._frame <= self._speaking_from:
+                return
+            self._start(self._speaking_from)
         if self._started is None:
+            if self._frame <= self._deaf_until:
+                return
             self._step_silent(probability, begin)
         else:
             self._step_speaking(self._started, probability, begin)
@@ -171,6 +207,7 @@ class Segmenter:
 
     def _start(self, at: int) -> int:
         self._started = self._given = at
+        self._speaking_from = None
         self._silent = None
         self._hinted = False
         self._say(SpeechStarted(at))

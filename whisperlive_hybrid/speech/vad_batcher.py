@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from whisperlive_hybrid.audio.samples import EMPTY, Samples
 from whisperlive_hybrid.errors import Conflict, Unavailable
 from whisperlive_hybrid.speech.silero import FRAME, START, FramesDue, Scored, Silero, VadState
+from whisperlive_hybrid.speech.vad_snapshot import pack, unpack
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +54,13 @@ class _Request:
 class VadStream:
     """The voice activity of one stream. One call of `probabilities` at a time."""
 
-    def __init__(self, batcher: VadBatcher, priority: Priority) -> None:
+    def __init__(self, batcher: VadBatcher, priority: Priority, snapshot: bytes | None = None) -> None:
         self.state: VadState = START
         self.priority = priority
         self._batcher = batcher
         self._remainder: Samples = EMPTY
+        if snapshot is not None:
+            self.state, self._remainder = unpack(snapshot)
         self._request: _Request | None = None
         self._closed = False
 
@@ -82,6 +85,20 @@ class VadStream:
             return await request.answer
         finally:
             self._request = None
+
+    @property
+    def unscored(self) -> int:
+        """Samples heard of the frame that is not complete yet."""
+        return len(self._remainder)
+
+    def snapshot(self) -> bytes:
+        """The state between two calls of `probabilities`, which `VadBatcher.open` goes on from exactly.
+
+        Raises Conflict while a call is waiting.
+        """
+        if self._request is not None:
+            raise Conflict("This voice activity stream is being asked.", code="vad_stream_busy")
+        return pack(self.state, self._remainder)
 
     def close(self) -> None:
         """Forget the stream; a call that waits raises Conflict. May be called at any time, more than once."""
@@ -123,10 +140,11 @@ class VadBatcher:
         if thread is not None:
             thread.shutdown()
 
-    def open(self, priority: Priority = "live") -> VadStream:
-        """A new stream that has heard nothing."""
+    def open(self, priority: Priority = "live", snapshot: bytes | None = None) -> VadStream:
+        """A new stream that has heard nothing, or goes on from `snapshot`. Raises BadInput (bad_snapshot)."""
+        stream = VadStream(self, priority, snapshot)
         self._n_live += priority == "live"
-        return VadStream(self, priority)
+        return stream
 
     def _forget(self, stream: VadStream) -> None:
         self._n_live -= stream.priority == "live"
