@@ -18,6 +18,10 @@ MODULES = {path: ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py
 
 PURE = {
     "live/session.py",
+    "live/asking.py",
+    "live/telling.py",
+    "live/state.py",
+    "live/pacing.py",
     "live/policy.py",
     "live/transcript.py",
     "live/frames.py",

@@ -81,6 +81,11 @@ class Window:
     verify: tuple[int, ...] = ()
     id: int = field(default_factory=lambda: next(_ids))
 
+    @property
+    def end(self) -> int:
+        """Number of the sample after the last."""
+        return self.start + len(self.samples)
+
 
 _EACH_ROW: dict[str, Any] = {
     "language": None,

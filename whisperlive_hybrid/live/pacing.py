@@ -5,9 +5,9 @@ interval grows as soon as windows wait longer than the target, and shrinks again
 that did not last makes the next calm time twice as long, so that a load between two steps does not waver all day.
 Finals are never paced: partials make room for them.
 
-A window's wait says how busy the device is with the windows of others. Its turnaround says how busy one session keeps it:
-an interval shorter than the time a partial takes would keep the device at work without a break, and a final would always
-find it so. Both must fit.
+A window's wait says how busy the device is with the windows of others. Its turnaround says how busy one session keeps
+it: an interval shorter than the time a partial takes would keep the device at work without a break, and a final would
+always find it so. Both must fit.
 """
 
 from __future__ import annotations

@@ -18,6 +18,10 @@ class LiveRules:
     """Of finals."""
     trim_after_s: float = 15.0
     """A partial window longer than this is trimmed at a committed word, where one is known."""
+    verify_below_s: float = 0.25
+    """Where less speech than this came since the last partial, its text is only verified."""
+    speculate: bool = True
+    """Ask for the final as soon as the speaker pauses; it is told when the utterance ends there."""
     final_within_s: float = 1.0
     """Deadline of a final, from the end of its utterance."""
     final_tries: int = 4
@@ -31,9 +35,11 @@ class LiveRules:
     wrong final then spoils the next ones: Whisper repeats what it is prompted with, small models most of all."""
     history_chars: int = 200
     """Length of that text at most (Macháček et al. 2023 use as much)."""
+    detect_after_s: float = 1.5
+    """A language detected in less audio than this is used for that window only."""
     keep_language: float = 0.7
     """A detected language this probable is kept for the session."""
     doubt_language: float = 0.35
-    """A final less confident than this has its language detected anew for the next utterance."""
+    """A final less confident than this has its language detected anew, and that of the next utterance too."""
     max_backlog_s: float = 60.0
     """Ended utterances that wait for their finals, in seconds of audio: above this no more audio is taken in."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from whisperlive_hybrid.engine.hypothesis import Word
+
+TIMINGS: Final = ("queued_s", "encode_s", "decode_s", "align_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class SessionState:
     n_told: int = 0
     """Segments told, those without words left out."""
     n_words: int = 0
-    timing: dict[str, float] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TIMINGS, 0.0))
     """Seconds that the windows of finals took in the engine, by kind."""
     told_end: int = 0
     """Nothing before it is heard again, except for what a forced cut repeats."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Word
+from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.live.seam import n_repeated
 from whisperlive_hybrid.live.transcript import UtteranceTranscript, key_of
 
@@ -45,6 +47,24 @@ class AudioBuffer:
 
 
 @dataclass(eq=False, slots=True)
+class Speculation:
+    """A final asked for in a pause, before anybody knows that the utterance has ended."""
+
+    window: Window
+    hypothesis: Hypothesis | None = None
+    """None while it is under way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeardPartial:
+    """The newest partial that was answered, to be verified by the next."""
+
+    start: int
+    end: int
+    tokens: tuple[int, ...]
+
+
+@dataclass(eq=False, slots=True)
 class RunningUtterance:
     """Speech that goes on. Positions are samples on the session's clock."""
 
@@ -54,9 +74,28 @@ class RunningUtterance:
     after_cut: bool
     """It continues an utterance that was cut by force; its first moment repeats that one's last."""
     heard: int = 0
-    """End of the newest partial window asked for."""
-    language: str | None = None
-    """As a partial detected it."""
+    """End of the newest window asked for."""
+    newest: HeardPartial | None = None
+    silent_from: int | None = None
+    """The speaker pauses since then."""
+    quiet: bool = False
+    """All that was said before the pause was heard and verified."""
+    speculation: Speculation | None = None
+    speculated: int | None = None
+    """The pause in which a final was speculated on: once is enough."""
+
+    def hear(self, at: int, samples: Samples, overlap: int) -> None:
+        """More audio. In a pause no more than `overlap` of it comes: when more does, the pause is over."""
+        self.audio.append(at, samples)
+        if self.silent_from is not None and self.audio.end > self.silent_from + overlap:
+            self.silent_from, self.quiet = None, False
+
+    def speculation_of(self, window_id: int) -> Speculation | None:
+        """The speculation whose window this is and which is under way."""
+        speculation = self.speculation
+        if speculation is None or speculation.hypothesis is not None or speculation.window.id != window_id:
+            return None
+        return speculation
 
 
 @dataclass(eq=False, slots=True)
@@ -82,6 +121,12 @@ class EndingUtterance:
     """When a failed window is tried again."""
     window_id: int | None = None
     """The window under way."""
+    continued_at: int | None = None
+    """Where the utterance after a forced cut begins."""
+    in_doubt: tuple[Hypothesis, ...] = ()
+    """What was heard in the session's language and hardly believed: its language is being detected."""
+    rechecked: bool = False
+    """The language was detected anew, once."""
     complete: bool = False
     failed: str | None = None
     """Why there will be no text from the engine."""
@@ -95,6 +140,38 @@ class EndingUtterance:
     def n_samples(self) -> int:
         """Length of its audio."""
         return self.end - self.audio.start
+
+    def add(self, hypothesis: Hypothesis, min_rest: int) -> None:
+        """One more window of it was heard. Complete, unless the model left `min_rest` samples unheard or more."""
+        self.window_id, self.tries = None, 0
+        self.parts.append(hypothesis)
+        rest = self.asked + round(hypothesis.consumed_s * SAMPLE_RATE)
+        if hypothesis.segments and self.asked < rest < self.end - min_rest:
+            self.asked = rest
+            return
+        self.complete = True
+        if self.in_doubt and self.parts[0].language != self.in_doubt[0].language:
+            before = [s for part in self.in_doubt for s in part.segments]
+            if self.confidence <= confidence_of(before):
+                self.in_doubt, self.parts = tuple(self.parts), list(self.in_doubt)
+
+    def recheck(self) -> None:
+        """Hear it all once more, in a language that is detected."""
+        self.in_doubt, self.parts = tuple(self.parts), []
+        self.asked, self.complete, self.rechecked = self.audio.start, False, True
+
+    def fail(self, message: str) -> None:
+        """No (more) text will come from the engine."""
+        self.complete = True
+        if self.in_doubt:
+            self.parts = list(self.in_doubt)
+        else:
+            self.failed = message
+
+    @property
+    def confidence(self) -> float:
+        """Mean probability of a token of what was heard, 0 to 1; 0 when nothing was."""
+        return confidence_of(self.segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +187,26 @@ class Heard:
     """Mean probability of a token, 0 to 1."""
 
 
-def heard_in(ending: EndingUtterance, before: EndingUtterance | None) -> Heard:
-    """The text of `ending`; `before` is the utterance told before it where a forced cut lies between them."""
+def confidence_of(segments: Sequence[Segment]) -> float:
+    """Mean probability of a token, 0 to 1; 0 without segments."""
+    n_tokens = sum(max(1, len(s.tokens)) for s in segments)
+    total = sum(s.avg_log_probability * max(1, len(s.tokens)) for s in segments)
+    return min(1.0, math.exp(total / n_tokens)) if n_tokens else 0.0
+
+
+def heard_in(ending: EndingUtterance, seam: Sequence[Word], cut_at: int | None) -> Heard:
+    """The text of `ending`. `seam`: the words told before a forced cut at `cut_at` that it follows, else none."""
     segments = ending.segments
     if not segments:
         return Heard()
     words = tuple(w for s in segments for w in s.words)
     text = "".join(s.text for s in segments).strip()
-    if before is not None and ending.after_cut:
-        n = n_repeated([w for s in before.segments for w in s.words], words, seconds(before.end))
+    if ending.after_cut and cut_at is not None:
+        n = n_repeated(seam, words, seconds(cut_at))
         if n:
             words = words[n:]
             text = "".join(w.text for w in words).strip()
     if not key_of(text):  # punctuation alone is nothing that was said
         return Heard()
-    n_tokens = sum(max(1, len(s.tokens)) for s in segments)
-    mean = sum(s.avg_log_probability * max(1, len(s.tokens)) for s in segments) / n_tokens
     first = next(p for p in ending.parts if p.segments)
-    return Heard(text, words, first.language, first.language_probability, min(1.0, math.exp(mean)))
+    return Heard(text, words, first.language, first.language_probability, confidence_of(segments))

@@ -280,21 +280,56 @@ def test_a_word_said_twice_around_a_cut_stays_twice() -> None:
 
 
 def test_the_language_is_detected_until_it_is_sure_and_again_when_in_doubt() -> None:
-    talk = Talk()
+    talk = Talk(LiveOptions(interim=False))
 
-    def utterance(**heard: object) -> str | None:
+    def utterance(length_s: float = 2.0, **heard: object) -> str | None:
         talk.start()
-        talk.hear(0.5)
+        talk.hear(length_s)
         talk.end()
         asked = talk.window(Lane.FINAL).options.language
         talk.answer("uno", **heard)
         return asked
 
     assert utterance(language="es", language_probability=0.5) is None
-    assert utterance(language="es", language_probability=0.9) is None, "the first was not sure"
+    assert utterance(1.0, language="es", language_probability=0.9) is None, "the first was not sure"
+    assert utterance(language="es", language_probability=0.9) is None, "the second was too short to be sure of"
     assert utterance(language="es") == "es"
-    assert utterance(language="es", log_probability=-3.0) == "es"
+    assert utterance(1.0, language="es", log_probability=-3.0) == "es"
     assert utterance(language="en", language_probability=0.9) is None, "the one before was in doubt"
+
+
+def test_a_final_hardly_believed_is_heard_again_in_the_language_it_is_in() -> None:
+    talk = Talk(LiveOptions(interim=False))
+
+    def begin() -> None:
+        talk.start()
+        talk.hear(2.0)
+        talk.end()
+
+    begin()
+    talk.answer("one two", language="en")
+    begin()
+    assert talk.answer("oh no", language="en", log_probability=-2.0) == []
+    assert talk.window(Lane.FINAL).options.language is None
+    talk.answer("uno", language="es", language_probability=0.9)
+    assert [(f.text, f.language) for f in talk.finals] == [("one two", "en"), ("uno", "es")]
+    begin()
+    assert talk.window(Lane.FINAL).options.language == "es"
+    talk.answer("ugh", language="es", log_probability=-2.0)
+    talk.answer("ach", language="de", language_probability=0.9, log_probability=-3.0)
+    assert (talk.finals[-1].text, talk.finals[-1].language) == ("ugh", "es"), "less believed still"
+
+
+def test_a_long_sure_partial_settles_the_language() -> None:
+    talk = Talk()
+    talk.start()
+    talk.hear(1.0)
+    talk.partial("uno", language="es", language_probability=0.9)
+    talk.hear(1.0)
+    assert talk.window(Lane.PARTIAL).options.language is None
+    talk.partial("uno dos", language="es", language_probability=0.9)
+    talk.hear(1.0)
+    assert talk.window(Lane.PARTIAL).options.language == "es"
 
 
 def test_the_clients_language_prompt_and_hotwords_are_used_as_they_are() -> None:
