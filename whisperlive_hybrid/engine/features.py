@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.gate import FULL_FRAMES, UNMEASURED, Gate, Padding
+from whisperlive_hybrid.engine.mel import SAMPLES_PER_FRAME, MelFrames, OwnersMel
 from whisperlive_hybrid.engine.window import Lane
 
 Features: TypeAlias = NDArray[np.float32]
 """float32 [n_mels, n_frames], 100 frames a second."""
 
 FRAMES_PER_SECOND = 100
-SAMPLES_PER_FRAME = 160
 
 
 def frames_for(lane: Lane, n_samples: int, gate: Gate = UNMEASURED) -> int:
@@ -35,12 +34,25 @@ class LogMel:
     """Computes features as the model was trained on; safe to call from several threads."""
 
     def __init__(self, n_mels: int) -> None:
-        self._extract = FeatureExtractor(feature_size=n_mels)
+        self._frames = MelFrames(n_mels)
 
-    def __call__(self, samples: Samples, n_frames: int = FULL_FRAMES, padding: Padding = "zero") -> Features:
-        """[n_mels, n_frames]. 30 s are always padded with 0.0 (not the value of silence), as faster-whisper pads."""
-        content = min(content_frames(len(samples)), n_frames)
-        return padded(self._extract(samples)[:, :content], n_frames, padding)
+    def __call__(
+        self,
+        samples: Samples,
+        n_frames: int = FULL_FRAMES,
+        padding: Padding = "zero",
+        owners: OwnersMel | None = None,
+    ) -> Features:
+        """[n_mels, n_frames], of samples of which at least 41 are needed.
+
+        30 s are always padded with 0.0 (not the value of silence), as faster-whisper pads. `owners`: where frames that
+        other windows of the owner have in common with this one are kept.
+        """
+        # One frame more than there is content: it counts for the loudest value, as in faster-whisper.
+        n = len(samples) // SAMPLES_PER_FRAME + 1
+        raw = self._frames.between(samples, 0, n) if owners is None else owners.frames(self._frames, samples, n)
+        scaled = (np.maximum(raw, raw.max() - 8.0) + 4.0) / 4.0
+        return padded(scaled[:, : min(content_frames(len(samples)), n_frames)], n_frames, padding)
 
 
 def padded(content: Features, n_frames: int, padding: Padding = "zero") -> Features:

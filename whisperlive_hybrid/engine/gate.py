@@ -1,8 +1,8 @@
 """Which encoder inputs shorter than 30 s a model takes well: its gate, measured once and kept in a file beside it.
 
-Whisper was trained on 30 s, padded. Shorter input costs a fraction of that, since the encoder's attention grows with the
-square of its length, but not every model reads it as well (CTranslate2 issue 2100: large-v3-turbo on 1 to 3.5 s). So
-what is allowed is measured for each model (`whisperlive-hybrid models gate`) and never assumed.
+Whisper was trained on 30 s, padded. Shorter input costs a fraction of that, since the attention of the encoder grows
+with the square of its length, but not every model reads it as well (CTranslate2 issue 2100: large-v3-turbo on 1 to
+3.5 s). So what is allowed is measured for each model (`whisperlive-hybrid models gate`) and never assumed.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ import pytest
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from whisperlive_hybrid.engine.features import FULL_FRAMES, LogMel, content_frames, frames_for
-from whisperlive_hybrid.engine.window import Lane
+from whisperlive_hybrid.engine.features import FULL_FRAMES, LogMel, content_frames
 
 RNG = np.random.default_rng(1)
 
@@ -29,20 +28,6 @@ def test_shorter_features_are_a_cut_of_the_long_ones() -> None:
     mel = LogMel(80)
     np.testing.assert_array_equal(mel(samples, 500), mel(samples)[:, :500])
     assert not mel(samples, 500)[:, 300:].any()
-
-
-def test_only_partials_are_short() -> None:
-    for lane in (Lane.FINAL, Lane.FILE):
-        assert frames_for(lane, 16000) == FULL_FRAMES
-    assert [frames_for(Lane.PARTIAL, round(s * 16000)) for s in (0.5, 4.0, 4.01, 9.0, 13.9, 14.1, 30.0)] == [
-        500,
-        500,
-        1000,
-        1000,
-        1500,
-        3000,
-        3000,
-    ]
 
 
 def test_content_frames() -> None:
