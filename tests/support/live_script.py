@@ -16,8 +16,9 @@ from whisperlive_hybrid.live.events import Event, Final, Partial
 from whisperlive_hybrid.live.policy import CommitPolicy
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.session import Session
+from whisperlive_hybrid.live.state import SessionState
 from whisperlive_hybrid.live.transcript import split_words
-from whisperlive_hybrid.speech.speech import EndReason, SpeechAudio, SpeechEnded, SpeechStarted
+from whisperlive_hybrid.speech.speech import EndReason, SpeechAudio, SpeechEnded, SpeechPaused, SpeechStarted
 
 
 def make_hypothesis(
@@ -29,6 +30,8 @@ def make_hypothesis(
     log_probability: float = -0.1,
     words: list[tuple[str, float, float]] | None = None,
     consumed_s: float | None = None,
+    verified: bool = False,
+    doubt: str | None = None,
 ) -> Hypothesis:
     """What the engine would answer: `text` as one segment. Words (text, start, end) get times if given."""
     length_s = len(window.samples) / SAMPLE_RATE
@@ -45,7 +48,8 @@ def make_hypothesis(
         tuple(Word(w, a, b, 0.9) for w, a, b in words or ()),
     )
     consumed = length_s if consumed_s is None else consumed_s
-    return Hypothesis(window.id, (segment,) if text else (), language, language_probability, consumed)
+    segments = (segment,) if text else ()
+    return Hypothesis(window.id, segments, language, language_probability, consumed, verified=verified, doubt=doubt)
 
 
 @dataclass
@@ -56,9 +60,19 @@ class Talk:
     rules: LiveRules = field(default_factory=LiveRules)
     policy: CommitPolicy | None = None
     now: float = 0.0
+    partial_model: str | None = None
+    state: SessionState | None = None
 
     def __post_init__(self) -> None:
-        self.session = Session("s", self.options, model="m", rules=self.rules, policy=self.policy)
+        self.session = Session(
+            "s",
+            self.options,
+            model="m",
+            partial_model=self.partial_model,
+            rules=self.rules,
+            policy=self.policy,
+            state=self.state,
+        )
         self.position = 0
         self.events: list[Event] = []
         self.running: dict[int, Window] = {}
@@ -80,6 +94,16 @@ class Talk:
         samples = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
         self.session.receive_speech([SpeechAudio(self.position, samples)], self.now)
         self.position += len(samples)
+        return self._act()
+
+    def pause(self) -> list[Event]:
+        """The speaker falls silent, which is noticed after 200 ms; as much of it is handed out as the options say."""
+        at = self.position
+        self.now += 0.224
+        silence = np.zeros(16 * min(200, self.options.speech.overlap_ms), np.float32)
+        audio = [SpeechAudio(at, silence)] if len(silence) else []
+        self.session.receive_speech([*audio, SpeechPaused(at)], self.now)
+        self.position += len(silence)
         return self._act()
 
     def end(self, reason: EndReason = "silence") -> list[Event]:

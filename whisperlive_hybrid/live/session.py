@@ -217,7 +217,7 @@ class Session:
     # --- utterances ------------------------------------------------------------------------------------------------
 
     def _begin(self, at: int) -> None:
-        after_cut = self._cut_at is not None and at < self._cut_at
+        after_cut = self._cut_at is not None and at <= self._cut_at
         self._running = RunningUtterance(self._next_segment, AudioBuffer(at), UtteranceTranscript(at), after_cut)
         self._next_segment += 1
         if after_cut:
