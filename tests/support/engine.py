@@ -11,7 +11,9 @@ import numpy as np
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.backend import LanguageProbabilities, Request
 from whisperlive_hybrid.engine.features import Features
+from whisperlive_hybrid.engine.gate import Padding
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment
+from whisperlive_hybrid.engine.mel import OwnersMel
 from whisperlive_hybrid.engine.scheduler import BatchKey
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
 
@@ -57,7 +59,9 @@ class ScriptedBackend:
         if not hold:
             self.go.set()
 
-    def features(self, samples: Samples, n_frames: int) -> Features:
+    def features(
+        self, samples: Samples, n_frames: int, padding: Padding = "zero", owners: OwnersMel | None = None
+    ) -> Features:
         return np.zeros((1, n_frames), np.float32)
 
     def previous_tokens(self, options: DecodeOptions, lane: Lane) -> tuple[int, ...]:

@@ -8,7 +8,9 @@ from typing import Protocol, TypeAlias
 
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.features import Features
+from whisperlive_hybrid.engine.gate import Padding
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.mel import OwnersMel
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
 
 LanguageProbabilities: TypeAlias = list[tuple[str, float]]
@@ -33,8 +35,10 @@ class Backend(Protocol):
 
     multilingual: bool
 
-    def features(self, samples: Samples, n_frames: int) -> Features:
-        """The encoder's input; called from other threads."""
+    def features(
+        self, samples: Samples, n_frames: int, padding: Padding = "zero", owners: OwnersMel | None = None
+    ) -> Features:
+        """The encoder's input; called from other threads. `owners`: frames that other windows of its owner share."""
         ...
 
     def previous_tokens(self, options: DecodeOptions, lane: Lane) -> tuple[int, ...]:

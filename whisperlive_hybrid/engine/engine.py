@@ -19,6 +19,7 @@ from whisperlive_hybrid.engine.device import Device, find_device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.loading import LoadingThreads, open_model, open_warm
+from whisperlive_hybrid.engine.mel import MelCache
 from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.registry import Loaded, Registry
 from whisperlive_hybrid.engine.scheduler import BatchKey, Capacity, Kind, Scheduler, SchedulerLimits
@@ -89,6 +90,7 @@ class Engine:
         self._clock = clock
         self._default = models.canonical(options.model)
         self._registry = Registry(options.max_loaded, options.model_ttl_s)
+        self._mel = MelCache()
         self._worker: Worker
         self._loading: dict[str, asyncio.Task[Loaded]] = {}
         self._waiting_for_model = 0
@@ -191,8 +193,9 @@ class Engine:
         return cast(LanguageProbabilities, await self._run(window, "detect"))
 
     def cancel(self, owner: str) -> None:
-        """Drop all windows of an owner; whoever awaits them gets Superseded."""
+        """Drop all windows of an owner, and what is kept of its audio; whoever awaits them gets Superseded."""
         self._worker.cancel_owner(owner)
+        self._mel.drop(owner)
 
     def capacity(self) -> Capacity:
         """How busy the engine is."""
@@ -225,18 +228,21 @@ class Engine:
                     param="language",
                     code="unknown_language",
                 )
-            n_frames = frames_for(window.lane, len(window.samples))
+            n_frames = frames_for(window.lane, len(window.samples), model.gate)
             if content_frames(len(window.samples)) < _SHORTEST_FRAMES:
                 return [] if kind == "detect" else _nothing(window)
             previous = backend.previous_tokens(options, window.lane)
             future: asyncio.Future[Result] = self._loop.create_future()
-            threads = self._file_features if window.lane is Lane.FILE else self._live_features
+            # A session's windows overlap; those of a file do not, and each begins its clock anew.
+            live = window.lane is not Lane.FILE
+            threads = self._live_features if live else self._file_features
+            owners = self._mel.of(window.owner, window.start) if live else None
             job = Job(
                 window=window,
                 key=BatchKey(model.name, kind, window.lane, n_frames, len(previous), search_options(options)),
                 backend=backend,
                 previous=previous,
-                features=threads.submit(backend.features, window.samples, n_frames),
+                features=threads.submit(backend.features, window.samples, n_frames, model.gate.padding, owners),
                 done=lambda result: self._deliver(future, result),
             )
             try:

@@ -18,6 +18,8 @@ from whisperlive_hybrid.engine import models
 from whisperlive_hybrid.engine.backend import Request
 from whisperlive_hybrid.engine.device import Device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
+from whisperlive_hybrid.engine.gate import FILE as GATE_FILE
+from whisperlive_hybrid.engine.gate import UNMEASURED, Gate, read_gate
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.registry import Loaded
 from whisperlive_hybrid.engine.whisper import WhisperBackend
@@ -77,7 +79,23 @@ def open_model(located: models.Located, device: Device) -> Loaded:
             f"model {name!r} cannot be loaded on {device.name}: {error}", model=name, ways_out=models.WAYS_OUT
         ) from None
     log.info("model %s loaded in %.1f s from %s", name, time.perf_counter() - started, located.path)
-    return Loaded(name, located.path, backend, models.folder_size(located.path), last_used=0.0)
+    gate = gate_of(located)
+    return Loaded(name, located.path, backend, models.folder_size(located.path), last_used=0.0, gate=gate)
+
+
+def gate_of(located: models.Located) -> Gate:
+    """What was measured about short encoder inputs of a model, or what goes for all. Says in the log which."""
+    path = located.path / GATE_FILE
+    try:
+        gate = read_gate(path)
+    except FileNotFoundError:
+        log.info("model %s has no gate (`models gate` measures one): %s", located.name, UNMEASURED)
+        return UNMEASURED
+    except (OSError, ValueError) as error:
+        log.warning("model %s: %s cannot be used (%s): %s", located.name, path, error, UNMEASURED)
+        return UNMEASURED
+    log.info("model %s, windows shorter than 30 s: %s", located.name, gate)
+    return gate
 
 
 def open_warm(located: models.Located, device: Device) -> Loaded:

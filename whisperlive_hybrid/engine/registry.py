@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from whisperlive_hybrid.engine.gate import UNMEASURED, Gate
 from whisperlive_hybrid.engine.whisper import WhisperBackend
 
 
@@ -19,16 +20,21 @@ class Loaded:
     last_used: float
     in_use: int = 0
     """Windows of it that wait or run."""
+    held: int = 0
+    """Those who need it to stay, whether or not they have a window just now."""
+    gate: Gate = UNMEASURED
 
 
 class Registry:
-    """Models in memory. The default one stays for ever, a busy one while it is busy."""
+    """Models in memory. Those of the settings stay for ever, others while they are busy or held."""
 
     def __init__(self, max_loaded: int, ttl_s: float) -> None:
         self._max_loaded = max_loaded
         self._ttl_s = ttl_s
         self._models: dict[str, Loaded] = {}
         self.default: str | None = None
+        self.permanent: set[str] = set()
+        """Models that stay, the default one aside."""
 
     def get(self, name: str) -> Loaded | None:
         """A loaded model."""
@@ -59,4 +65,5 @@ class Registry:
         return [m.name for m in idle[:excess]] if len(idle) >= excess else None
 
     def _idle(self, running: str | None) -> list[Loaded]:
-        return [m for m in self._models.values() if not m.in_use and m.name not in (self.default, running)]
+        stay = {self.default, running, *self.permanent}
+        return [m for m in self._models.values() if not (m.in_use or m.held or m.name in stay)]

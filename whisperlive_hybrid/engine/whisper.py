@@ -21,7 +21,9 @@ from whisperlive_hybrid.engine.backend import LanguageProbabilities, Request
 from whisperlive_hybrid.engine.device import Device
 from whisperlive_hybrid.engine.fallback import Attempt
 from whisperlive_hybrid.engine.features import FRAMES_PER_SECOND, Features, LogMel
+from whisperlive_hybrid.engine.gate import Padding
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Timing, Word
+from whisperlive_hybrid.engine.mel import OwnersMel
 from whisperlive_hybrid.engine.memory import return_freed_memory
 from whisperlive_hybrid.engine.segments import Draft, split
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane
@@ -107,9 +109,11 @@ class WhisperBackend:
             del self._model
         return_freed_memory()
 
-    def features(self, samples: Samples, n_frames: int) -> Features:
+    def features(
+        self, samples: Samples, n_frames: int, padding: Padding = "zero", owners: OwnersMel | None = None
+    ) -> Features:
         """float32 [n_mels, n_frames]."""
-        return self._mel(samples, n_frames)
+        return self._mel(samples, n_frames, padding, owners)
 
     def previous_tokens(self, options: DecodeOptions, lane: Lane) -> tuple[int, ...]:
         """Prompt tokens before `<|startoftranscript|>`."""

@@ -85,7 +85,7 @@ async def test_live_windows_do_not_wait_for_the_features_of_files(
 ) -> None:
     threads: dict[int, str] = {}
 
-    def features(backend: WhisperBackend, samples: np.ndarray, n_frames: int) -> np.ndarray:
+    def features(backend: WhisperBackend, samples: np.ndarray, n_frames: int, *_: object) -> np.ndarray:
         threads[len(samples)] = threading.current_thread().name.rsplit("_", 1)[0]
         return np.zeros((80, n_frames), np.float32)
 
