@@ -86,12 +86,17 @@ NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 def listen(window: Window) -> Hypothesis:
-    """What the stand-in hears: one word for each whole quarter of a second that is not silent."""
+    """What the stand-in hears: one word for each whole quarter of a second that is not silent.
+
+    A full stop shows where the window ended, so that a final put together from other windows is not the same.
+    """
     words: list[tuple[str, float, float]] = []
     for i in range(-(-window.start // WORD), window.end // WORD):
         loudness = float(window.samples[i * WORD - window.start])
         if loudness:
             words.append((f" {NAMES[round(loudness * 10) - 1]}", i / 4, (i + 1) / 4))
+    if words:
+        words[-1] = (words[-1][0] + ".", *words[-1][1:])
     text = "".join(w for w, _, _ in words).strip()
     return make_hypothesis(text, window, words=words, language_probability=0.9)
 
