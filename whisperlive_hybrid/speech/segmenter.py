@@ -65,14 +65,16 @@ class Segmenter:
         self._fall = (
             max(options.threshold - 0.15, 0.01) if options.negative_threshold is None else options.negative_threshold
         )
-        self._min_speech = _samples(options.min_speech_ms)
         self._min_silence = _samples(options.min_silence_ms)
-        self._pre_roll = _samples(options.pre_roll_ms)
         self._overlap = _samples(options.overlap_ms)
         self._max_length = int(options.max_utterance_s * SAMPLE_RATE)
         self._search = int(min(CUT_SEARCH_S, options.max_utterance_s / 2) * SAMPLE_RATE)
         # A cut must get on by a good part of the length, however long the overlap is.
         self._repeat = min(self._overlap, self._max_length // 4)
+        # Nor may it lie before speech was certain: who goes on from there would take the pre-roll for a pause.
+        before_cut = max(self._max_length - self._search - self._repeat - FRAME, 0)
+        self._min_speech = min(_samples(options.min_speech_ms), before_cut)
+        self._pre_roll = min(_samples(options.pre_roll_ms), before_cut - self._min_speech)
 
         self._audio = Tail(start)
         self._frame = start - unscored
