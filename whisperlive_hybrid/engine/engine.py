@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, cast
 
@@ -18,14 +17,13 @@ from whisperlive_hybrid.engine.backend import LanguageProbabilities
 from whisperlive_hybrid.engine.device import Device, find_device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
-from whisperlive_hybrid.engine.loading import LoadingThreads, open_model, open_warm
 from whisperlive_hybrid.engine.mel import MelCache
 from whisperlive_hybrid.engine.models import ModelInfo
-from whisperlive_hybrid.engine.registry import Loaded, Registry
 from whisperlive_hybrid.engine.scheduler import BatchKey, Capacity, Kind, Scheduler, SchedulerLimits
+from whisperlive_hybrid.engine.shelf import Shelf, ShelfOptions
 from whisperlive_hybrid.engine.window import MAX_WINDOW_S, Lane, Window, search_options
 from whisperlive_hybrid.engine.worker import Job, Result, Worker
-from whisperlive_hybrid.errors import BadInput, HybridError, NotFound, Refused
+from whisperlive_hybrid.errors import BadInput, HybridError, Refused
 
 if TYPE_CHECKING:
     from whisperlive_hybrid.config import Settings
@@ -45,9 +43,11 @@ class EngineOptions:
     """The engine's part of the settings."""
 
     model: str = models.AUTO
+    also: tuple[str, ...] = ()
+    """More models that are loaded at the start and stay: those that live sessions use."""
     cache: Path | None = None
     downloads: models.Downloads = "sizes"
-    """What requests may make the engine fetch; `model` always may be."""
+    """What requests may make the engine fetch; `model` and `also` always may be."""
     hub_token: str | None = None
     model_ttl_s: float = 600.0
     max_loaded: int = 3
@@ -74,28 +74,33 @@ class EngineOptions:
             max_batch=settings.max_batch,
         )
 
+    def shelf(self) -> ShelfOptions:
+        """The part of it that says which models there are."""
+        return ShelfOptions(
+            self.model, self.also, self.cache, self.downloads, self.hub_token, self.model_ttl_s, self.max_loaded
+        )
+
 
 class Engine:
     """Models, one worker and its scheduler. `async with Engine(options) as engine: await engine.ready()`.
 
-    Entering starts to load the default model and returns at once; `state` tells how far it is. `ready()` waits for it.
+    Entering starts to load the models of the options and returns at once; `state` tells how far it is. `ready()` waits
+    for them.
     """
 
     def __init__(self, options: EngineOptions, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.options = options
         self.state: State = "loading"
-        self.note: str | None = None
-        """What users must be told: the default model is not the one they would want."""
         self.device: Device
         self._clock = clock
-        self._default = models.canonical(options.model)
-        self._registry = Registry(options.max_loaded, options.model_ttl_s)
         self._mel = MelCache()
         self._worker: Worker
-        self._loading: dict[str, asyncio.Task[Loaded]] = {}
-        self._waiting_for_model = 0
+        self._shelf = Shelf(
+            options.shelf(),
+            clock=clock,
+            running=lambda: self._worker.running_model,
+        )
         self._starting: asyncio.Task[None]
-        self._janitor: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         options = self.options
@@ -109,71 +114,55 @@ class Engine:
         # Apart, so that a final never waits behind the windows of files that have just begun.
         self._live_features = ThreadPoolExecutor(2, thread_name_prefix="live features")
         self._file_features = ThreadPoolExecutor(2, thread_name_prefix="file features")
-        self._loader = LoadingThreads()
-        self._starting = asyncio.create_task(self._start(), name="load default model")
-        self._janitor = asyncio.create_task(self._free_idle_models(), name="free idle models")
+        self._starting = asyncio.create_task(self._start(self._shelf.start(self.device)), name="start engine")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.state = "draining"
-        for task in (self._starting, self._janitor, *self._loading.values()):
-            task.cancel()
-        await asyncio.gather(self._starting, self._janitor, *self._loading.values(), return_exceptions=True)
+        self._starting.cancel()
+        await asyncio.gather(self._starting, return_exceptions=True)
+        await self._shelf.stop_loading()
         await asyncio.to_thread(self._worker.stop)
         self._live_features.shutdown(wait=False, cancel_futures=True)
         self._file_features.shutdown(wait=False, cancel_futures=True)
-        for model in self._registry.all():
-            self._registry.remove(model.name)
-            await asyncio.to_thread(model.backend.close)
+        await self._shelf.clear()
 
     async def ready(self) -> None:
-        """Wait until the default model is loaded. Raises ModelUnavailable when it cannot be had."""
+        """Wait until the models of the options are loaded. Raises ModelUnavailable when one cannot be had."""
         await asyncio.shield(self._starting)
 
     @property
     def default_model(self) -> str:
         """Name of the model that unnamed requests get."""
-        return self._default
+        return self._shelf.default
+
+    @property
+    def note(self) -> str | None:
+        """What users must be told: the default model is not the one they would want."""
+        return self._shelf.note
 
     def resolve(self, name: str | None) -> str:
-        """The canonical name of a model, from whatever a client calls it.
+        """The canonical name of a model, from whatever a client or the options call it.
 
-        Raises NotFound for names that are no model, local folders included: those are the administrator's to choose.
+        Raises NotFound for names that are no model, local folders included that the options do not name.
         """
-        wanted = (name or "").strip()
-        if wanted in ("", "default", models.AUTO, self._default, self.options.model) or models.is_openai_name(wanted):
-            return self._default
-        if wanted == models.DIGITS or self._registry.get(wanted) is not None:
-            return wanted
-        if models.hub_id(wanted) is None:
-            message = f"There is no model {wanted[:128]!r}; /v1/models lists those there are."
-            raise NotFound(message, kind="model", id=wanted, code="model_not_found")
-        return models.canonical(wanted)
+        return self._shelf.resolve(name)
 
     async def load(self, name: str | None) -> str:
         """Load a model, unless it is. Returns its canonical name. Raises NotFound, ModelUnavailable, Refused."""
-        return (await self._loaded(self.resolve(name))).name
+        return (await self._shelf.loaded(self.resolve(name))).name
+
+    def hold(self, name: str) -> None:
+        """A loaded model, by its canonical name, is not freed until `release` has been called as often as this."""
+        self._shelf.hold(name)
+
+    def release(self, name: str) -> None:
+        """The inverse of `hold`."""
+        self._shelf.release(name)
 
     def models(self) -> list[ModelInfo]:
         """The default model, the bundled one and those in memory."""
-        names = dict.fromkeys([self._default, *(m.name for m in self._registry.all()), models.DIGITS])
-        return [self._info(name) for name in names if name != models.AUTO]
-
-    def _info(self, name: str) -> ModelInfo:
-        loaded = self._registry.get(name)
-        default = name == self._default
-        return ModelInfo(
-            id=name,
-            aliases=models.OPENAI_NAMES if default else (),
-            loaded=loaded is not None,
-            path=loaded.path if loaded else None,
-            size_bytes=loaded.size_bytes if loaded else None,
-            device=str(self.device) if loaded else None,
-            compute_type=loaded.backend.compute_type if loaded else None,
-            default=default,
-            multilingual=loaded.backend.multilingual if loaded else None,
-            note=self.note if default else None,
-        )
+        return self._shelf.infos()
 
     async def transcribe(self, window: Window) -> Hypothesis:
         """What is said in a window. Cancelling the caller cancels the window.
@@ -220,7 +209,7 @@ class Engine:
     async def _run(self, window: Window, kind: Kind) -> Hypothesis | LanguageProbabilities:
         if self.state == "draining":
             raise _shutting_down()
-        async with self._using(window) as model:
+        async with self._shelf.using(window.model, self._worker.capacity().max_queued[window.lane]) as model:
             backend, options = model.backend, window.options
             if options.language is not None and not backend.has_language(options.language):
                 raise BadInput(
@@ -266,105 +255,14 @@ class Engine:
         except RuntimeError:
             log.debug("a result came after the loop had closed")
 
-    @asynccontextmanager
-    async def _using(self, window: Window) -> AsyncIterator[Loaded]:
-        """The window's model, loaded, and kept so."""
-        name = self.resolve(window.model)
-        model = self._registry.get(name)
-        if model is None:
-            bound = self._worker.capacity().max_queued[window.lane]
-            if self._waiting_for_model >= bound:
-                raise Refused(f"{bound} windows already wait for a model to load", retry_after_s=10.0)
-            self._waiting_for_model += 1
-            try:
-                model = await self._loaded(name)
-            finally:
-                self._waiting_for_model -= 1
-        model.in_use += 1
+    async def _start(self, loading: asyncio.Task[None]) -> None:
         try:
-            yield model
-        finally:
-            model.in_use -= 1
-            model.last_used = self._clock()
-
-    async def _loaded(self, name: str) -> Loaded:
-        """A model, loading it if need be; all who ask meanwhile share one load."""
-        if self._registry.default is None and not self._starting.done():
-            is_default = name == self._default  # its name may be another one once it is found: auto, a link to a folder
-            await self.ready()
-            name = self._default if is_default else self.resolve(name)
-        while True:
-            model = self._registry.get(name)
-            if model is not None:
-                return model
-            task = self._loading.get(name)
-            if task is None:
-                task = self._begin_loading(name)
-            model = await asyncio.shield(task)
-            if self._registry.get(name) is model:
-                return model
-
-    def _begin_loading(self, name: str) -> asyncio.Task[Loaded]:
-        self._room(len(self._loading))
-        task = asyncio.create_task(self._load(name), name=f"load {name}")
-        self._loading[name] = task
-        task.add_done_callback(lambda _: self._loading.pop(name, None))
-        return task
-
-    def _room(self, loading: int) -> list[str]:
-        """Models that must go before one more is loaded beside `loading` others. Raises Refused."""
-        room = self._registry.to_make_room(loading, self._worker.running_model)
-        if room is None:
-            raise Refused(
-                f"{self.options.max_loaded} models are in use and no more may be loaded",
-                retry_after_s=10.0,
-                code="models_busy",
-            )
-        return room
-
-    async def _load(self, name: str) -> Loaded:
-        options, run = self.options, self._loader.run
-        if name == self._default:
-            located = await run(models.locate, options.model, self.device, options.cache, options.hub_token)
-        else:
-            located = await run(models.locate_for_caller, name, options.downloads, options.cache, options.hub_token)
-        # Only now that the model is here: a name that cannot be had must not push out models that are used.
-        for victim in [self._registry.remove(victim) for victim in self._room(len(self._loading) - 1)]:
-            await self._free(victim, "to make room")
-        model = await run(open_model, replace(located, name=name), self.device)
-        model.last_used = self._clock()
-        self._registry.add(model)
-        return model
-
-    async def _start(self) -> None:
-        """Load the default model and decode some silence, so that the first real window is not the slow one."""
-        try:
-            located = await self._loader.run(
-                models.locate, self.options.model, self.device, self.options.cache, self.options.hub_token
-            )
-            self._default = located.name
-            self.note = located.note
-            if located.note:
-                log.warning("%s", located.note)
-            model = await self._loader.run(open_warm, located, self.device)
+            await loading
         except Exception:
             self.state = "failed"  # whoever waits in ready() says why, once
             raise
-        self._registry.default = model.name
-        model.last_used = self._clock()
-        self._registry.add(model)
         if self.state == "loading":
             self.state = "ready"
-
-    async def _free_idle_models(self) -> None:
-        while True:
-            await asyncio.sleep(min(5.0, self.options.model_ttl_s / 4))
-            for name in self._registry.expired(self._clock(), self._worker.running_model):
-                await self._free(self._registry.remove(name), f"unused for {self.options.model_ttl_s:.0f} s")
-
-    async def _free(self, model: Loaded, why: str) -> None:
-        log.info("model %s is unloaded (%s)", model.name, why)
-        await asyncio.to_thread(model.backend.close)
 
 
 def _shutting_down() -> Refused:

@@ -162,10 +162,47 @@ async def test_cancelling_an_owner_tells_whoever_waits(engine: Engine) -> None:
     assert (await other).segments
 
 
+async def test_models_of_live_sessions_are_loaded_at_the_start_and_stay(tmp_path: Path) -> None:
+    for name in ("one", "two/one", "three"):
+        shutil.copytree(models.BUNDLED, tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "three")
+    also = (str(tmp_path / "one"), str(tmp_path / "two" / "one"), str(tmp_path / "link"), "digits", "", "auto")
+    async with Engine(dataclasses.replace(DIGITS, also=also, model_ttl_s=0.05, max_loaded=4)) as engine:
+        early = asyncio.create_task(engine.transcribe(window(model=also[2])))
+        await engine.ready()
+        assert (await early).segments
+        names = [engine.resolve(name) for name in also]
+        assert names == ["one", str(tmp_path / "two" / "one"), "three", "digits", "digits", "digits"]
+        await asyncio.sleep(0.2)
+        assert {m.id for m in engine.models() if m.loaded} == set(names)
+        for name in names:
+            assert (await engine.transcribe(window(model=name))).segments
+        with pytest.raises(NotFound):
+            engine.resolve(str(tmp_path / "link" / ".." / "other"))
+
+
+async def test_a_model_that_cannot_be_had_for_live_sessions_stops_the_start(tmp_path: Path) -> None:
+    async with Engine(dataclasses.replace(DIGITS, also=(str(tmp_path / "nothing"),))) as engine:
+        with pytest.raises(ModelUnavailable, match="no such folder"):
+            await engine.ready()
+        assert engine.state == "failed"
+
+
+async def test_two_models_share_what_was_computed_of_a_session(engine: Engine) -> None:
+    for lane in (Lane.PARTIAL, Lane.FINAL):
+        assert words((await engine.transcribe(window(lane, owner="session"))).text) == words(CLIP.text)
+    kept = engine._mel.n_frames
+    assert 0 < kept <= len(CLIP.samples()) // 160
+    await engine.transcribe(window(Lane.FILE, owner="file"))
+    assert engine._mel.n_frames == kept
+    engine.cancel("session")
+    assert engine._mel.n_frames == 0
+
+
 async def test_a_dead_worker_is_replaced_and_the_window_tried_again(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = engine._registry.get("digits")
+    model = engine._shelf.get("digits")
     assert model is not None
     run, failures = model.backend.run, [RuntimeError("the device fell off the bus")]
 

@@ -52,3 +52,14 @@ def test_no_room_when_all_are_busy() -> None:
     loaded(r, "a").in_use = 1
     assert r.to_make_room(0) is None
     assert registry("default", max_loaded=1).to_make_room(0) is None
+
+
+def test_held_and_permanent_models_stay() -> None:
+    r = registry("default", "a", "b", "c", max_loaded=4)
+    loaded(r, "a").held = 1
+    r.permanent.add("b")
+    assert r.expired(100.0) == ["c"]
+    assert r.to_make_room(0) == ["c"]
+    assert r.to_make_room(1) is None
+    loaded(r, "a").held = 0
+    assert r.to_make_room(1) == ["a", "c"]
