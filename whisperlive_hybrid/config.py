@@ -141,6 +141,17 @@ class Settings(BaseSettings):
     )
 
     # --- live ------------------------------------------------------------------------------------------------------
+    live_model: str | None = _setting(
+        None,
+        "Model of live partials, named as FASTERWHISPER_MODEL; unset is the model of the finals. "
+        "A small one shows words sooner, and each final replaces them once.",
+        group="Live",
+    )
+    final_model: str | None = _setting(
+        None,
+        "Model of live finals where the client names none, named as FASTERWHISPER_MODEL; unset is the default model.",
+        group="Live",
+    )
     partial_interval_ms: int = _setting(
         500, "Shortest time between two partials of a session.", unit="ms", group="Live", ge=100, le=10000
     )

@@ -62,6 +62,7 @@ class EngineOptions:
         """From the server's settings."""
         return cls(
             model=settings.fasterwhisper_model,
+            also=tuple(name for name in (settings.final_model, settings.live_model) if name),
             cache=settings.model_cache,
             downloads=settings.model_downloads,
             hub_token=settings.hf_token,
