@@ -12,6 +12,7 @@ always find it so. Both must fit.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -42,7 +43,13 @@ class PaceRules:
     period_s: float = 1.0
     """Between two decisions."""
     memory_s: float = 5.0
-    """Windows older than this, or than the last change, say nothing any more."""
+    """Windows older than this say nothing any more, where there are enough newer ones."""
+    few: int = 10
+    """Fewer windows than this are judged by their median."""
+    enough: int = 40
+    """Windows that make a percentile."""
+    long_memory_s: float = 20.0
+    """Windows older than this say nothing in any case, nor do those before the last change."""
     calm_s: float = 5.0
     """Time with short waits before the interval shrinks, at least."""
     longest_calm_s: float = 60.0
@@ -79,20 +86,29 @@ class Pacer:
             self._next_at = now + self._rules.period_s
         if now >= self._next_at:
             self._next_at = now + self._rules.period_s
-            while self._windows and self._windows[0][0] < now - self._rules.memory_s:
-                self._windows.popleft()
+            self._forget(now)
             self._decide(now)
         return self.pace
 
+    def _forget(self, now: float) -> None:
+        windows, rules = self._windows, self._rules
+        while windows and windows[0][0] < now - rules.memory_s:
+            if len(windows) <= rules.enough and windows[0][0] >= now - rules.long_memory_s:
+                return
+            windows.popleft()
+
     def _decide(self, now: float) -> None:
         rules = self._rules
-        wait = _percentile([w[1] for w in self._windows], 0.95)
+        waits = [w[1] for w in self._windows]
+        wait = _percentile(waits, 0.95)
+        # The longest wait of a handful says little; where most are long, a few are enough.
+        crowded = _percentile(waits, 0.95 if len(waits) >= rules.few else 0.5) > rules.target_wait_s
         took = _percentile([w[2] for w in self._windows], 0.5)
         step = self._step
-        if wait > rules.target_wait_s or took > self._intervals[step]:
+        if crowded or took > self._intervals[step]:
             self._calm_since = None
             step += 2 if wait > 3 * rules.target_wait_s else 1
-            if self._shrunk_at is not None and now - self._shrunk_at < self._calm_s:
+            if self._shrunk_at is not None and now - self._shrunk_at < 2 * self._calm_s:
                 self._calm_s = min(2 * self._calm_s, rules.longest_calm_s)
             self._shrunk_at = None
         elif step > 0 and wait <= rules.target_wait_s / 2 and took <= self._intervals[step - 1]:
@@ -103,7 +119,7 @@ class Pacer:
                 self._calm_since, self._shrunk_at = None, now
         else:
             self._calm_since = None
-        if self._shrunk_at is not None and now - self._shrunk_at >= self._calm_s:
+        if self._shrunk_at is not None and now - self._shrunk_at >= 2 * self._calm_s:
             self._shrunk_at, self._calm_s = None, max(rules.calm_s, self._calm_s / 2)
         step = min(step, len(self._intervals) - 1)
         if step != self._step:
@@ -117,4 +133,4 @@ class Pacer:
 
 def _percentile(values: list[float], part: float) -> float:
     """By nearest rank; 0 of nothing."""
-    return sorted(values)[min(len(values) - 1, int(part * len(values)))] if values else 0.0
+    return sorted(values)[math.ceil(part * len(values)) - 1] if values else 0.0
