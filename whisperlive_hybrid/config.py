@@ -152,8 +152,29 @@ class Settings(BaseSettings):
         "Model of live finals where the client names none, named as FASTERWHISPER_MODEL; unset is the default model.",
         group="Live",
     )
+    live_model: str | None = _setting(
+        None, "Model of live partials, such as tiny; unset is the model of their finals.", group="Live"
+    )
+    final_model: str | None = _setting(
+        None,
+        "Model of live finals that no client named another for, such as small; unset is the default model.",
+        group="Live",
+    )
     partial_interval_ms: int = _setting(
-        500, "Shortest time between two partials of a session.", unit="ms", group="Live", ge=100, le=10000
+        500,
+        "Time between two partials of a session while the device keeps up.",
+        unit="ms",
+        group="Live",
+        ge=300,
+        le=10000,
+    )
+    partial_interval_max_ms: int = _setting(
+        2000,
+        "The same when live windows have to wait: partials make room for finals.",
+        unit="ms",
+        group="Live",
+        ge=300,
+        le=10000,
     )
     max_live_sessions: int = _setting(64, "Live sessions at once; more are refused.", group="Live", ge=1)
     live_idle_s: float = _setting(
