@@ -152,14 +152,6 @@ class Settings(BaseSettings):
         "Model of live finals where the client names none, named as FASTERWHISPER_MODEL; unset is the default model.",
         group="Live",
     )
-    live_model: str | None = _setting(
-        None, "Model of live partials, such as tiny; unset is the model of their finals.", group="Live"
-    )
-    final_model: str | None = _setting(
-        None,
-        "Model of live finals that no client named another for, such as small; unset is the default model.",
-        group="Live",
-    )
     partial_interval_ms: int = _setting(
         500,
         "Time between two partials of a session while the device keeps up.",
