@@ -18,6 +18,8 @@ class TcpProxy:
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
+        self._torn: set[socket.socket] = set()
         self.refusing = False
         """Cut new connections at once, too."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -26,12 +28,22 @@ class TcpProxy:
         """Reset every connection, in both directions and without a goodbye; returns how many there were."""
         with self._lock:
             sockets, self._open = self._open, set()
-        for each in sockets:
-            with suppress(OSError):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+            self._silent.clear()
+            self._torn.clear()
+        self._reset(*sockets)
         return len(sockets) // 2
+
+    def silence(self) -> int:
+        """Every connection stays open and carries nothing any more; returns how many there were."""
+        with self._lock:
+            self._silent |= self._open
+            return len(self._open) // 2
+
+    def tear(self) -> int:
+        """Cut every connection in the middle of what it carries next; returns how many there were."""
+        with self._lock:
+            self._torn |= self._open
+            return len(self._open) // 2
 
     def close(self) -> None:
         """Stop listening and cut everything."""
@@ -57,11 +69,25 @@ class TcpProxy:
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
+    @staticmethod
+    def _reset(*sockets: socket.socket) -> None:
+        for each in sockets:
+            with suppress(OSError):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+                if source in self._torn:
+                    sink.sendall(data[: len(data) // 2])
+                    self._reset(source, sink)
+                    return
+                if source not in self._silent:
+                    sink.sendall(data)
+            if source not in self._silent:
+                sink.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
