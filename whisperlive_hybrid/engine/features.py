@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisperlive_hybrid.audio.samples import Samples
-from whisperlive_hybrid.engine.gate import FULL_FRAMES, UNMEASURED, Gate, Padding
+from whisperlive_hybrid.engine.gate import FULL_FRAMES, UNMEASURED, Gate, Padding, size_for
 from whisperlive_hybrid.engine.mel import SAMPLES_PER_FRAME, MelFrames, OwnersMel
 from whisperlive_hybrid.engine.window import Lane
 
@@ -19,10 +19,9 @@ FRAMES_PER_SECOND = 100
 
 
 def frames_for(lane: Lane, n_samples: int, gate: Gate = UNMEASURED) -> int:
-    """Frames to pad a window to: the smallest size that the model's gate allows and that leaves a tail."""
-    sizes = gate.partials if lane is Lane.PARTIAL else gate.finals
-    wanted = content_frames(n_samples) + gate.tail_frames
-    return next((size for size in sizes if size >= wanted), FULL_FRAMES)
+    """Frames to pad a window to, as the model's gate has it."""
+    steps = gate.partials if lane is Lane.PARTIAL else gate.finals
+    return size_for(steps, content_frames(n_samples) + gate.tail_frames)
 
 
 def content_frames(n_samples: int) -> int:

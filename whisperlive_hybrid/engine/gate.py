@@ -24,13 +24,17 @@ TAIL_FRAMES = 100
 FILE = "gate.json"
 
 
+Steps: TypeAlias = tuple[tuple[int, int], ...]
+"""(wanted, size), ascending: a window that wants at most so many frames is padded to this size; others to 30 s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Sizes (frames, 10 ms each) that windows may be padded to instead of 30 s, ascending."""
+    """What windows are padded to instead of 30 s. What a window wants is its content and the tail (frames of 10 ms)."""
 
-    partials: tuple[int, ...] = (500, 1000, 1500)
-    finals: tuple[int, ...] = ()
-    """Of finals, and of files' windows that are short enough."""
+    partials: Steps = ((500, 500), (1000, 1000), (1500, 1500))
+    finals: Steps = ()
+    """Also of files' windows that are short enough."""
     tail_frames: int = TAIL_FRAMES
     """Empty frames behind the content, at least."""
     padding: Padding = "zero"
@@ -38,14 +42,20 @@ class Gate:
     """The figures behind it, for people."""
 
     def __str__(self) -> str:
-        def sizes(allowed: tuple[int, ...]) -> str:
-            return ", ".join(f"{frames / 100:g}" for frames in (*allowed, FULL_FRAMES)) + " s"
+        def said(steps: Steps) -> str:
+            sizes = sorted({size for _, size in steps} | {FULL_FRAMES})
+            return ", ".join(f"{frames / 100:g}" for frames in sizes) + " s"
 
-        return f"partials in {sizes(self.partials)}; finals in {sizes(self.finals)}; padding {self.padding}"
+        return f"partials in {said(self.partials)}; finals in {said(self.finals)}; padding {self.padding}"
 
 
 UNMEASURED = Gate()
 """For models without a gate: partials, which a final corrects, from 5 s on; finals and files in 30 s."""
+
+
+def size_for(steps: Steps, wanted: int) -> int:
+    """Frames to pad a window to that wants `wanted` of them."""
+    return next((size for most, size in steps if wanted <= most), FULL_FRAMES)
 
 
 def read_gate(path: Path) -> Gate:
@@ -54,8 +64,8 @@ def read_gate(path: Path) -> Gate:
     if not isinstance(kept, dict):
         raise ValueError("a gate is a JSON object")
     gate = Gate(
-        partials=_sizes(kept, "partials"),
-        finals=_sizes(kept, "finals"),
+        partials=_steps(kept, "partials"),
+        finals=_steps(kept, "finals"),
         tail_frames=_number(kept.get("tail_frames", TAIL_FRAMES)),
         padding=kept.get("padding", "zero"),
         measured=kept.get("measured", {}),
@@ -68,24 +78,25 @@ def read_gate(path: Path) -> Gate:
 def write_gate(gate: Gate, path: Path) -> None:
     """Keep a gate in a file. Raises OSError."""
     kept = {
-        "partials": list(gate.partials),
-        "finals": list(gate.finals),
+        "partials": gate.partials,
+        "finals": gate.finals,
         "tail_frames": gate.tail_frames,
         "padding": gate.padding,
         "measured": gate.measured,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in kept.items())
+    path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
-def _sizes(kept: dict[str, Any], name: str) -> tuple[int, ...]:
+def _steps(kept: dict[str, Any], name: str) -> Steps:
     value = kept.get(name, [])
-    if not isinstance(value, list):
-        raise ValueError(f"{name} is a list of frames")
-    sizes = tuple(sorted({_number(frames) for frames in value}))
-    if any(not 0 < frames < FULL_FRAMES or frames % 2 for frames in sizes):
-        raise ValueError(f"{name} are even numbers of frames below {FULL_FRAMES}")
-    return sizes
+    if not isinstance(value, list) or not all(isinstance(step, list) and len(step) == 2 for step in value):
+        raise ValueError(f"{name} is a list of pairs of frames")
+    steps = tuple(sorted((_number(wanted), _number(size)) for wanted, size in value))
+    if any(not 0 < wanted <= size <= FULL_FRAMES or size % 2 for wanted, size in steps):
+        raise ValueError(f"{name} are pairs of frames up to {FULL_FRAMES}, the second even and no less than the first")
+    return steps
 
 
 def _number(value: Any) -> int:

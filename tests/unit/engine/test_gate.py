@@ -12,7 +12,7 @@ from whisperlive_hybrid.engine.features import frames_for, padded, to_full
 from whisperlive_hybrid.engine.gate import FULL_FRAMES, UNMEASURED, Gate, read_gate, write_gate
 from whisperlive_hybrid.engine.window import Lane
 
-GATE = Gate((300, 1000), (500,), 100, "silence", {"words": 12})
+GATE = Gate(((300, 300), (800, 1000), (1000, 1000)), ((300, 3000), (500, 500)), 100, "silence", {"words": 12})
 
 
 def frames(lane: Lane, seconds: float, gate: Gate = UNMEASURED) -> int:
@@ -26,10 +26,11 @@ def test_without_a_gate_only_partials_are_short() -> None:
     assert found == [500, 500, 1000, 1000, 1500, 3000, 3000]
 
 
-def test_the_smallest_allowed_size_that_leaves_a_tail() -> None:
+def test_the_size_of_a_window_is_that_of_its_step() -> None:
     assert [frames(Lane.PARTIAL, s, GATE) for s in (2.0, 2.01, 9.0, 9.01)] == [300, 1000, 1000, 3000]
-    assert [frames(lane, s, GATE) for lane in (Lane.FINAL, Lane.FILE) for s in (4.0, 4.01)] == [500, 3000] * 2
-    assert frames(Lane.FINAL, 5.0, Gate(finals=(500,), tail_frames=0)) == 500
+    lanes = (Lane.FINAL, Lane.FILE)
+    assert [frames(lane, s, GATE) for lane in lanes for s in (2.0, 2.01, 4.0, 4.01)] == [3000, 500, 500, 3000] * 2
+    assert frames(Lane.FINAL, 5.0, Gate(finals=((500, 500),), tail_frames=0)) == 500
 
 
 def test_a_gate_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -43,10 +44,12 @@ def test_a_gate_is_read_as_it_was_written(tmp_path: Path) -> None:
     [
         [],
         {"partials": 500},
-        {"finals": ["500"]},
-        {"finals": [3000]},
-        {"finals": [0]},
-        {"finals": [301]},
+        {"finals": [500]},
+        {"finals": [["500", 500]]},
+        {"finals": [[500, 3001]]},
+        {"finals": [[0, 300]]},
+        {"finals": [[500, 300]]},
+        {"finals": [[300, 301]]},
         {"tail_frames": -1},
         {"tail_frames": 1.5},
         {"padding": "noise"},
