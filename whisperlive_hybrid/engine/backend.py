@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -17,6 +17,10 @@ LanguageProbabilities: TypeAlias = list[tuple[str, float]]
 """(code, probability), likeliest first."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """A window made ready for the device."""
@@ -28,6 +32,8 @@ class Request:
     """Frames of `features` that hold audio."""
     previous: tuple[int, ...]
     """Prompt tokens before `<|startoftranscript|>`."""
+    dropped: Callable[[], bool] = _never
+    """Whether nobody wants the result any more: then any hypothesis will do."""
 
 
 class Backend(Protocol):

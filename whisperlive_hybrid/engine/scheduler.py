@@ -4,14 +4,16 @@ Theory of operation
 -------------------
 Windows wait in three lanes. FINAL goes before PARTIAL before FILE; within a lane the earliest deadline goes first. The
 first window of the chosen lane fixes the batch key; others of its lane with the same key fill the batch. There is no
-timer: while one batch runs the next collects, so batches grow with load and an idle device never waits.
+timer: while one batch runs the next collects, so batches grow with load and an idle device never waits. Only windows
+that are ready count: a final whose features are still computed keeps its place and holds up nobody.
 
 Files cannot starve: after `FILE_TURN` batches of live audio while a file waits, one file batch goes first. Files cannot
 hold up live audio: once live audio has been seen, a file batch is kept so small that, by the times measured so far, it
 takes about `file_batch_s`; a final thus waits for one such batch at most.
 
 A newer PARTIAL of an owner replaces the one that waits. Each lane has a bound, past which `add` raises Refused with
-the time after which trying again makes sense.
+the time after which trying again makes sense. Speculative finals may fill `SPECULATIVE_SHARE` of theirs only, so that
+they never take the place of one that is certain.
 
 A window that is cancelled while it runs is dropped from what `complete` returns. A batch that fails is retried once,
 each window alone, so that one that breaks the device does not take others with it twice.
@@ -30,6 +32,8 @@ Kind: TypeAlias = Literal["transcribe", "detect"]
 
 FILE_TURN = 8
 """Batches of live audio after which a waiting file has its turn."""
+SPECULATIVE_SHARE = 0.25
+"""Part of the finals' lane behind which no speculative one queues."""
 MAX_ATTEMPTS = 2
 LIVE_MEMORY_S = 30.0
 """So long after the last live window, file batches are still kept small."""
@@ -84,6 +88,7 @@ class Capacity:
 class _Entry:
     window: Window
     key: BatchKey
+    ready: bool
     attempts: int = 0
 
 
@@ -110,8 +115,8 @@ class Scheduler:
         self._last_live = float("-inf")
         self._window_s: dict[tuple[str, Lane], float] = {}
 
-    def add(self, window: Window, key: BatchKey, now: float) -> list[Window]:
-        """Queue a window. Returns the older ones whose place it takes.
+    def add(self, window: Window, key: BatchKey, now: float, *, ready: bool = True) -> list[Window]:
+        """Queue a window; it runs once it is `ready`. Returns the older ones whose place it takes.
 
         Raises Refused when the lane is full, Superseded when a newer partial of its owner already waits.
         """
@@ -126,6 +131,8 @@ class Scheduler:
                 raise Superseded("a newer window of the same owner is waiting")
             replaced = same
         bound = self.limits.max_queued[lane]
+        if window.speculative:
+            bound = int(bound * SPECULATIVE_SHARE)
         if len(queue) - len(replaced) >= bound:
             raise Refused(
                 f"{bound} {lane.name.lower()} windows are waiting already",
@@ -133,28 +140,37 @@ class Scheduler:
             )
         for entry in replaced:
             queue.remove(entry)
-        queue.append(_Entry(window, key))
+        queue.append(_Entry(window, key, ready))
         return [e.window for e in replaced]
 
+    def make_ready(self, window_id: int) -> bool:
+        """The window may run now. False when it is not here any more."""
+        for queue in self._queues.values():
+            for entry in queue:
+                if entry.window.id == window_id:
+                    entry.ready = True
+                    return True
+        return False
+
     def next_batch(self, now: float) -> Batch | None:
-        """What to run now; None when nothing waits. The batch counts as running until complete or fail."""
+        """What to run now; None when nothing is ready. The batch counts as running until complete or fail."""
         lane = self._next_lane()
         if lane is None:
             return None
         queue = self._queues[lane]
-        queue.sort(key=_urgency)
-        first = queue[0]
+        ready = sorted((e for e in queue if e.ready), key=_urgency)
+        first = ready[0]
         if first.attempts:
             chosen = [first]
         else:
-            alike = [e for e in queue if e.key == first.key and not e.attempts]
+            alike = [e for e in ready if e.key == first.key and not e.attempts]
             chosen = alike[: self._batch_size(first.key, now)]
         for entry in chosen:
             queue.remove(entry)
             self._running[entry.window.id] = entry
         if lane is Lane.FILE:
             self._live_batches_in_a_row = 0
-        elif self._queues[Lane.FILE]:
+        elif self._has_ready(Lane.FILE):
             self._live_batches_in_a_row += 1
         return Batch(first.key, tuple(e.window for e in chosen), now)
 
@@ -224,9 +240,12 @@ class Scheduler:
         )
 
     def _next_lane(self) -> Lane | None:
-        if self._queues[Lane.FILE] and self._live_batches_in_a_row >= FILE_TURN:
+        if self._live_batches_in_a_row >= FILE_TURN and self._has_ready(Lane.FILE):
             return Lane.FILE
-        return next((lane for lane in Lane if self._queues[lane]), None)
+        return next((lane for lane in Lane if self._has_ready(lane)), None)
+
+    def _has_ready(self, lane: Lane) -> bool:
+        return any(entry.ready for entry in self._queues[lane])
 
     def _batch_size(self, key: BatchKey, now: float) -> int:
         if key.lane is not Lane.FILE or now - self._last_live > LIVE_MEMORY_S:

@@ -69,6 +69,7 @@ class Window:
     `deadline`: seconds on the event loop's (monotonic) clock by which the result is wanted; the earliest goes first.
     A newer PARTIAL window of the same owner replaces an older one that has not started.
     `verify`: tokens that an earlier window from the same `start` gave; where they still hold nothing is generated.
+    `speculative`: a FINAL that is only wanted should its owner's speech have ended there; the first to be refused.
     """
 
     owner: str
@@ -79,6 +80,7 @@ class Window:
     model: str
     options: DecodeOptions = field(default_factory=DecodeOptions)
     verify: tuple[int, ...] = ()
+    speculative: bool = False
     id: int = field(default_factory=lambda: next(_ids))
 
     @property

@@ -3,6 +3,8 @@
 Whoever submits and this thread share the scheduler under one lock, held for microseconds only. The thread sleeps on the
 lock's condition, never on a clock. Results are handed out by each job's `done`, in this thread.
 
+A window's features are computed elsewhere; until they are there it waits in its place and the thread takes others.
+
 When a batch raises, the worker counts as dead: its model is read anew and its windows are run again, alone; a window
 that kills the worker twice gets WorkerLost. Other windows only wait a little longer.
 """
@@ -13,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from whisperlive_hybrid.engine.backend import Backend, LanguageProbabilities, Request
@@ -41,6 +43,8 @@ class Job:
     done: Callable[[Result], None]
     """Called once, in whatever thread finishes the job; must not block."""
     submitted: float = 0.0
+    dropped: bool = False
+    """Nobody wants the result any more."""
 
 
 class Worker:
@@ -87,11 +91,11 @@ class Worker:
             if self._stopping:
                 raise WorkerLost("the engine has stopped", code="stopped")
             job.submitted = self._clock()
-            replaced = self._scheduler.add(job.window, job.key, job.submitted)
+            replaced = self._scheduler.add(job.window, job.key, job.submitted, ready=False)
             self._jobs[job.window.id] = job
             gone = [self._jobs.pop(w.id) for w in replaced]
-            self._changed.notify()
         _supersede(gone)
+        job.features.add_done_callback(lambda _: self._receive_features(job))
 
     def cancel(self, window_id: int) -> None:
         """Drop a window; its `done` is not called any more, unless it is being called just now."""
@@ -99,6 +103,7 @@ class Worker:
             self._scheduler.cancel(window_id)
             job = self._jobs.pop(window_id, None)
         if job is not None:
+            job.dropped = True
             job.features.cancel()
 
     def cancel_owner(self, owner: str) -> None:
@@ -111,6 +116,23 @@ class Worker:
         """A snapshot of the queues."""
         with self._changed:
             return self._scheduler.capacity()
+
+    def _receive_features(self, job: Job) -> None:
+        """They are there, or never will be. Called in the thread that computed them, or the one that cancelled them."""
+        features = job.features
+        if features.cancelled():
+            return
+        error = features.exception()
+        with self._changed:
+            if error is None:
+                self._scheduler.make_ready(job.window.id)
+                self._changed.notify()
+                return
+            self._scheduler.cancel(job.window.id)
+            wanted = self._jobs.pop(job.window.id, None)
+        log.error("features of a window failed", exc_info=error)
+        if wanted is not None:
+            wanted.done(HybridError("the window could not be prepared for the model"))
 
     def _work(self) -> None:
         while (collected := self._collect()) is not None:
@@ -133,38 +155,23 @@ class Worker:
             return None
 
     def _run(self, batch: Batch, jobs: list[Job]) -> None:
-        runnable = [(job, request) for job in jobs if (request := self._request(job)) is not None]
+        backend = jobs[0].backend
+        run: Callable[[list[Request]], Sequence[Hypothesis | LanguageProbabilities]] = (
+            backend.detect_languages if batch.key.kind == "detect" else backend.run
+        )
         results: dict[int, Result] = {}
-        if runnable:
-            backend = runnable[0][0].backend
-            requests = [request for _, request in runnable]
-            run: Callable[[list[Request]], Sequence[Hypothesis | LanguageProbabilities]] = (
-                backend.detect_languages if batch.key.kind == "detect" else backend.run
-            )
-            for (job, _), result in zip(runnable, run(requests), strict=True):
-                if isinstance(result, Hypothesis):
-                    timing = replace(result.timing, queued_s=batch.started - job.submitted)
-                    result = replace(result, timing=timing)
-                results[job.window.id] = result
-            self.deaths_in_a_row = 0
+        for job, result in zip(jobs, run([_request(job) for job in jobs]), strict=True):
+            if isinstance(result, Hypothesis):
+                timing = replace(result.timing, queued_s=batch.started - job.submitted)
+                result = replace(result, timing=timing)
+            results[job.window.id] = result
+        self.deaths_in_a_row = 0
         with self._changed:
             wanted = self._scheduler.complete(batch, self._clock())
             finished = [self._jobs.pop(w.id, None) for w in wanted]
         for finished_job in finished:
             if finished_job is not None:
-                finished_job.done(results.get(finished_job.window.id) or _unreadable())
-
-    def _request(self, job: Job) -> Request | None:
-        """The job made ready; None when its features failed or it was dropped while they were computed."""
-        try:
-            features = job.features.result()
-        except CancelledError:
-            return None
-        except Exception:
-            log.exception("features of a window failed")
-            return None
-        content = min(content_frames(len(job.window.samples)), features.shape[1])
-        return Request(job.window, features, content, job.previous)
+                finished_job.done(results[finished_job.window.id])
 
     def _revive(self, batch: Batch, jobs: list[Job], error: Exception) -> None:
         """The batch killed the worker: read the model anew, run the windows once more."""
@@ -187,11 +194,14 @@ class Worker:
                 job.done(WorkerLost("the worker died twice while it ran this window"))
 
 
+def _request(job: Job) -> Request:
+    features = job.features.result()  # there: only windows that are ready run
+    content = min(content_frames(len(job.window.samples)), features.shape[1])
+    return Request(job.window, features, content, job.previous, lambda: job.dropped)
+
+
 def _supersede(jobs: list[Job]) -> None:
     for job in jobs:
+        job.dropped = True
         job.features.cancel()
         job.done(Superseded("a newer window of the same owner replaced this one, or its owner cancelled it"))
-
-
-def _unreadable() -> HybridError:
-    return HybridError("the window could not be prepared for the model")

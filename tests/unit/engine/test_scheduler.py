@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,44 @@ def test_earliest_deadline_first_within_a_lane() -> None:
     for owner, deadline in (("late", 3.0), ("early", 1.0), ("middle", 2.0), ("early too", 1.0)):
         add(s, make_window(owner, deadline=deadline))
     assert [run(s)[0] for _ in range(4)] == ["early", "early too", "middle", "late"]
+
+
+def test_what_is_not_ready_keeps_its_place_and_holds_up_nobody() -> None:
+    s = a_scheduler(max_batch=2)
+    late, soon, partial = make_window("late", deadline=0.0), make_window("soon"), make_window("p", Lane.PARTIAL)
+    s.add(late, make_key(late), 0.0, ready=False)
+    add(s, partial)
+    assert run(s) == ["p"]
+    assert s.next_batch(0.0) is None
+    assert s.capacity().queued[Lane.FINAL] == 1
+    add(s, soon)
+    assert s.make_ready(late.id)
+    assert run(s) == ["late", "soon"]
+    assert not s.make_ready(late.id)
+
+
+def test_a_file_that_is_not_ready_has_no_turn() -> None:
+    s = a_scheduler(max_batch=1)
+    file = make_window("file", Lane.FILE)
+    s.add(file, make_key(file), 0.0, ready=False)
+    for i in range(FILE_TURN):
+        add(s, make_window(f"{i}"))
+        run(s)
+    add(s, make_window("final"))
+    s.make_ready(file.id)
+    assert run(s) == ["final"]
+    assert run(s) == ["file"]
+
+
+def test_speculative_finals_are_refused_first() -> None:
+    s = a_scheduler(bound=4)
+    add(s, replace(make_window("guess"), speculative=True))
+    with pytest.raises(Refused):
+        add(s, replace(make_window("another guess"), speculative=True))
+    for i in range(3):
+        add(s, make_window(f"{i}"))
+    with pytest.raises(Refused):
+        add(s, make_window("one too many"))
 
 
 def test_a_batch_shares_its_key_and_keeps_its_size() -> None:
@@ -254,7 +293,7 @@ def test_dropping_all() -> None:
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.just("add"), st.sampled_from("abc"), st.sampled_from(Lane), st.integers(0, 5)),
+            st.tuples(st.just("add"), st.sampled_from("abc"), st.sampled_from(Lane), st.integers(0, 5), st.booleans()),
             st.tuples(st.sampled_from(["run", "complete", "fail"])),
             st.tuples(st.just("cancel"), st.sampled_from("abc")),
         ),
@@ -267,11 +306,14 @@ def test_no_window_is_lost_or_answered_twice(steps: list[tuple]) -> None:  # typ
     added: set[int] = set()
     ended: list[int] = []
     batch: Batch | None = None
-    for step in [*steps, *[("complete",), ("run",)] * 100]:
-        if step[0] == "add":
+    for step in [*steps, ("ready",), *[("complete",), ("run",)] * 100]:
+        if step[0] == "ready":
+            for number in added:
+                s.make_ready(number)
+        elif step[0] == "add":
             window = make_window(step[1], step[2], step[3])
             added.add(window.id)
-            ended += [w.id for w in add(s, window)]
+            ended += [w.id for w in s.add(window, make_key(window), 0.0, ready=step[4])]
         elif step[0] == "cancel":
             ended += [w.id for w in s.cancel_owner(step[1])]
         elif step[0] == "run" and batch is None:

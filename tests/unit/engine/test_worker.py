@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.engine import ScriptedBackend, make_key, make_window
+from whisperlive_hybrid.engine.backend import Request
 from whisperlive_hybrid.engine.engine import HOPELESS_DEATHS
 from whisperlive_hybrid.engine.features import Features
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
@@ -209,13 +210,59 @@ def test_features_that_fail_cost_their_window_only(make: Callable[..., Bench]) -
     assert bench.worker.deaths == 0
 
 
-def test_features_may_come_later_than_the_window(make: Callable[..., Bench]) -> None:
+def test_nobody_waits_for_the_features_of_another(make: Callable[..., Bench]) -> None:
     bench = make()
     late: Future[Features] = Future()
-    bench.submit(make_window("a"), late)
+    bench.submit(make_window("late"), late)
+    bench.submit(make_window("soon", Lane.FILE))
+    assert text(bench.next()[1]) == "soon"
     with ThreadPoolExecutor(1) as pool:
         pool.submit(late.set_result, np.zeros((1, 3000), np.float32))
+    assert text(bench.next()[1]) == "late"
+    assert bench.backend.batches == [["soon"], ["late"]]
+
+
+def test_features_that_come_too_late_or_fail_harm_nobody(make: Callable[..., Bench]) -> None:
+    bench = make()
+    old, new, broken, stuck = (Future[Features]() for _ in range(4))
+    for future in (old, new):
+        future.set_running_or_notify_cancel()  # under way: cancelling it does nothing
+    bench.submit(make_window("a", Lane.PARTIAL), old)
+    bench.submit(make_window("a", Lane.PARTIAL), new)
+    assert isinstance(bench.next()[1], Superseded)
+    old.set_result(np.zeros((1, 3000), np.float32))
+    bench.submit(make_window("broken"), broken)
+    broken.set_exception(ValueError("no sound"))
+    owner, result = bench.next()
+    assert (owner, type(result)) == ("broken", HybridError)
+    bench.submit(make_window("stuck"), stuck)
+    bench.worker.cancel_owner("stuck")
+    assert isinstance(bench.next()[1], Superseded)
+    assert stuck.cancelled()
+    new.set_result(np.zeros((1, 3000), np.float32))
     assert text(bench.next()[1]) == "a"
+    assert bench.backend.batches == [["a"]]
+
+
+def test_the_backend_sees_what_was_dropped_while_it_runs(make: Callable[..., Bench]) -> None:
+    bench = make(hold=True)
+    seen: list[list[bool]] = []
+
+    def look(requests: Sequence[Request]) -> None:
+        seen.append([r.dropped() for r in requests])
+
+    bench.backend.failure = look
+    windows = [make_window(owner) for owner in ("first", "kept", "silent", "told")]
+    bench.submit(windows[0])
+    assert bench.backend.busy.wait(SOON)
+    bench.worker.cancel(windows[0].id)
+    bench.backend.go.set()
+    for window in windows[1:]:
+        bench.submit(window)
+    while bench.next()[0] != "told":
+        pass
+    assert seen[0] == [True]
+    assert not any(any(row) for row in seen[1:])
 
 
 def test_stopping_ends_what_waits_and_takes_no_more(make: Callable[..., Bench]) -> None:
