@@ -66,6 +66,7 @@ class Asking:
             samples=running.audio.cut(running.audio.start),
             model=self.model,
             options=self._final_options(self._language(told), told, "", timed=running.after_cut),
+            speculative=True,
         )
 
     def final(self, ending: EndingUtterance, told: SessionState) -> Window:
