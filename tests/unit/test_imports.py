@@ -25,6 +25,7 @@ PURE = {
     "live/policy.py",
     "live/transcript.py",
     "live/frames.py",
+    "live/progress.py",
     "live/replay.py",
     "live/registry.py",
     "live/seam.py",
@@ -46,11 +47,12 @@ MAY_IMPORT = {
     "config": {"speech", "errors"},
     "ops": {"config", "errors"},
     "pages": set(),
+    "storage": {"errors"},
     "engine": {"audio", "errors", "ops"},
     "live": {"engine", "speech", "audio", "errors"},
     "jobs": {"engine", "speech", "audio", "errors"},
     "transports": {"jobs", "live", "engine", "speech", "audio", "errors", "config", "ops", "pages"},
-    "server": {"transports", "jobs", "live", "engine", "speech", "audio", "errors", "config", "ops"},
+    "server": {"transports", "jobs", "live", "engine", "speech", "audio", "storage", "errors", "config", "ops"},
     "cli": {"server", "client", "jobs", "engine", "speech", "audio", "errors", "config", "ops"},
 }
 """Room → rooms below it."""
