@@ -151,7 +151,8 @@ class RunningSession:
 
     def tell(self, event: Event) -> None:
         """Queue an event for the client."""
-        self.log.push(event)
+        if (numbered := self.log.push(event)) is not None:
+            self.log.release(numbered.number)
         if self._link is not None:
             if self.log.n_waiting > MAX_WAITING_EVENTS:
                 log.info("live session %s: client reads too slowly, connection closed", self.id)
@@ -221,6 +222,7 @@ class RunningSession:
                 samples = await self._decode(data)
                 self._decoded += len(samples)
                 self._frames.decoded(self._decoded)
+                self._frames.mark()
                 await self._hear(samples)
                 self._ack()
                 self._set_timer()

@@ -13,8 +13,10 @@ def final(segment: int) -> Final:
     return Final(segment, 0.0, 1.0, f"text {segment}", "en", "m", 1.0)
 
 
-def take_all(log: EventLog) -> list[Numbered]:
+def take_all(log: EventLog, *, release: bool = True) -> list[Numbered]:
     taken = []
+    if release:
+        log.release(log.next_number)
     while (numbered := log.take()) is not None:
         taken.append(numbered)
     return taken
@@ -81,6 +83,7 @@ def test_however_often_a_connection_breaks_each_number_is_seen_once_and_all_fina
             case "ack":
                 log.push(Ack(len(seen), 0))
             case "take":
+                log.release(data.draw(st.integers(0, log.next_number)))
                 if (numbered := log.take()) and data.draw(st.booleans()):  # else it is lost on the way
                     last = max(last, numbered.number) if numbered.number == last + 1 else last
                     if numbered.number == last:
@@ -93,3 +96,34 @@ def test_however_often_a_connection_breaks_each_number_is_seen_once_and_all_fina
         last = numbered.number
         seen[last] = numbered.event
     assert [e.segment for _, e in sorted(seen.items()) if isinstance(e, Final)] == list(range(n_finals))
+
+
+def test_a_final_has_its_number_at_once_and_is_held_until_it_is_released() -> None:
+    log = EventLog()
+    log.push(SpeechState("started", 0.0))
+    log.push(Partial(0, 0.0, 1.0, "one", ""))
+    assert log.push(final(0)) == Numbered(2, final(0)), "what waited before it has a number, its partials are gone"
+    log.push(Partial(1, 1.0, 2.0, "", "two"))
+    assert [n.number for n in take_all(log, release=False)] == [1]
+    assert (log.n_waiting, log.last_number) == (0, 1)
+    log.push(Partial(1, 1.0, 2.0, "two", " three"))
+    log.rewind(0)
+    assert [n.number for n in take_all(log, release=False)] == [1], "what was given is given again"
+    log.release(2)
+    assert [n.event for n in take_all(log)] == [final(0), Partial(1, 1.0, 2.0, "two", " three")]
+    log.push(final(1))
+    assert take_all(log, release=False) == []
+
+
+def test_a_log_that_goes_on_elsewhere_gives_the_finals_and_numbers_on_behind_what_was_seen() -> None:
+    finals = [Numbered(4, final(0)), Numbered(9, final(1)), Numbered(12, final(2))]
+    for last_event, again in ((3, [4, 9, 12]), (4, [9, 12]), (10, [12]), (12, []), (15, [])):
+        log = EventLog.restored(finals, next_number=13, floor=3, last_event=last_event)
+        log.push(Heartbeat())
+        assert [n.number for n in take_all(log)] == [*again, max(13, last_event + 1)]
+        log.rewind(last_event)
+        assert [n.number for n in take_all(log)] == [*again, max(13, last_event + 1)]
+    for impossible in (2, 10**12):
+        with pytest.raises(NotFound) as caught:
+            EventLog.restored(finals, next_number=13, floor=3, last_event=impossible)
+        assert caught.value.code == "events_gone"
