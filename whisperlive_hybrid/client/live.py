@@ -23,6 +23,8 @@ FINAL_CODES: Final = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 4400, 4401, 
 PIECE_BYTES: Final = 240_000
 """Longer audio is cut into messages of this size, which whole samples of up to six channels fill."""
 
+_HEARTBEATS_MISSED = 2
+"""So many heartbeats without any message: the connection is given up."""
 _ANSWER_S = 20.0
 """For the answer to the first message."""
 _GOODBYE_S = 3.0
@@ -37,7 +39,9 @@ class LiveSession:
     """A live session: `async with LiveSession(url, codec="pcm_s16le") as session`, then send, and iterate over events.
 
     Events are the server's messages as dictionaries (docs/protocols/stream.md), in order and each once, however often
-    the connection breaks. Two more come from here: `{"type": "connection", "state": "lost" | "resumed"}`.
+    the connection breaks. Two more come from here: `{"type": "connection", "state": "lost" | "resumed"}`. Where the
+    second has `restored` true, another process of the server goes on: forget partial text of segments without a final,
+    it comes again.
     Iteration ends after `done`. Sending and iterating raise ClientError when the session cannot go on.
     """
 
@@ -71,6 +75,7 @@ class LiveSession:
         self._last_event = 0
         self._received = 0
         self._fruitless = 0
+        self._restored = False
         self._fault: ClientError | None = None
         """What the server said before it closed."""
         self._failure: BaseException | None = None
@@ -144,7 +149,10 @@ class LiveSession:
                     await self._converse(socket)
                     return
                 except ConnectionClosed as closed:
-                    socket = await self._resume(closed)
+                    socket = await self._resume(closed.rcvd.code if closed.rcvd is not None else 1006)
+                except TimeoutError:  # open, but nothing comes through
+                    socket.transport.abort()
+                    socket = await self._resume(1006)
         except (ClientError, ValueError) as error:
             self._failure = error
         finally:
@@ -160,11 +168,16 @@ class LiveSession:
                 socket.transport.abort()
 
     async def _converse(self, socket: ClientConnection) -> None:
-        """Send and receive until `done`; raises ConnectionClosed when the connection ends before."""
+        """Send and receive until `done`.
+
+        Raises ConnectionClosed when the connection ends before, TimeoutError when not even heartbeats come.
+        """
+        quiet_s = _HEARTBEATS_MISSED * float(self.ready.get("heartbeat_s", 10.0))
         writer = asyncio.create_task(self._write(socket), name="live-session-writer")
         try:
             while True:
-                event: Event = json.loads(await socket.recv())
+                async with asyncio.timeout(quiet_s):
+                    event: Event = json.loads(await socket.recv())
                 self._receive(event)
                 if event["type"] == "done":
                     return
@@ -196,9 +209,9 @@ class LiveSession:
             self._room.set()
         self._events.put_nowait(event)
 
-    async def _resume(self, closed: ConnectionClosed) -> ClientConnection:
-        """A new connection to the same session; raises ClientError when there is none to be had."""
-        self._give_up_if_final(closed)
+    async def _resume(self, code: int) -> ClientConnection:
+        """A new connection to the session that closed with `code`; raises ClientError when there is none to be had."""
+        self._give_up_if_final(code)
         self._events.put_nowait({"type": "connection", "state": "lost"})
         loop = asyncio.get_running_loop()
         patience_s = self._reconnect_s if self._reconnect_s is not None else float(self.ready.get("resume_s", 60.0))
@@ -227,12 +240,11 @@ class LiveSession:
                 continue
             self.n_resumed += 1
             self._fault = None
-            self._events.put_nowait({"type": "connection", "state": "resumed"})
+            self._events.put_nowait({"type": "connection", "state": "resumed", "restored": self._restored})
             return socket
         raise self._fault or ConnectionLost("The connection keeps breaking.", code="connection_lost")
 
-    def _give_up_if_final(self, closed: ConnectionClosed) -> None:
-        code = closed.rcvd.code if closed.rcvd is not None else 1006
+    def _give_up_if_final(self, code: int) -> None:
         if code not in FINAL_CODES:
             return
         fault = self._fault or ClientError(f"The server closed the session ({code}).", code="closed")
@@ -242,9 +254,8 @@ class LiveSession:
     async def _open(self, greeting: Event, expected: str) -> ClientConnection:
         """Connect, send `greeting`, and read up to the `expected` answer. Raises ClientError."""
         try:
-            socket = await connect(
-                self.url, additional_headers=self._headers, max_size=2**24, ping_interval=10, ping_timeout=10
-            )
+            # No pings: a server that has enough to work off does not read, but its heartbeats come all the same.
+            socket = await connect(self.url, additional_headers=self._headers, max_size=2**24, ping_interval=None)
         except InvalidStatus as error:
             status = error.response.status_code
             raise ClientError(f"{self.url} answered {status}.", code="refused", status=status) from error
@@ -282,6 +293,9 @@ class LiveSession:
         else:
             try:
                 self._outbox.resend_from(int(event["frames"]))
+                self._restored = bool(event.get("restored"))
+                # A server that was started again has taken less than the one before had.
+                self._received = min(self._received, int(event["frames"]))
             except ValueError as error:
                 raise ClientError(str(error), code="protocol_error", status=1002) from error
 

@@ -99,6 +99,81 @@ async def test_a_broken_connection_is_resumed_without_loss_or_repetition() -> No
         assert session.n_resumed == 1
 
 
+async def test_a_server_that_was_started_again_goes_on_where_its_checkpoint_is() -> None:
+    async def goes_away(socket: ServerConnection, first: dict[str, Any]) -> None:
+        await say(socket, **READY)
+        assert await frames(socket, 3) == [b"0", b"1", b"2"]
+        await say(socket, type="ack", event=2, received=3, committed=1)
+        await say(socket, type="partial", event=3, segment=0, append="one")
+        await say(socket, type="go_away", event=4, reconnect_within_ms=5000)
+        await socket.close(1012)
+
+    async def loading(socket: ServerConnection, first: dict[str, Any]) -> None:
+        await say(socket, type="error", event=0, code="shutting_down", message="Not yet.", fatal=True)
+        await socket.close(1012)
+
+    async def restored(socket: ServerConnection, first: dict[str, Any]) -> None:
+        assert first["last_event"] == 4
+        await say(socket, type="resumed", event=4, frames=1, restored=True)
+        assert await frames(socket, 2) == [b"1", b"2"]
+        await say(socket, type="ack", event=5, received=2, committed=1)
+        await say(socket, type="final", event=6, segment=0, text="one")
+        await say(socket, type="done", event=7)
+
+    async with server(goes_away, loading, restored) as url, LiveSession(url) as session:
+        for data in (b"0", b"1", b"2"):
+            await session.send(data)
+        seen = [event async for event in session]
+    assert [event["type"] for event in seen] == [
+        *("ready", "ack", "partial", "go_away", "connection", "connection", "ack", "final", "done")
+    ]
+    assert seen[5] == {"type": "connection", "state": "resumed", "restored": True}
+
+
+async def test_a_connection_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(socket: ServerConnection, first: dict[str, Any]) -> None:
+        await say(socket, **{**READY, "heartbeat_s": 0.1})
+        await say(socket, type="heartbeat", event=2)
+        await asyncio.sleep(0.15)
+        await say(socket, type="heartbeat", event=3)
+        await socket.wait_closed()
+
+    async def resumes(socket: ServerConnection, first: dict[str, Any]) -> None:
+        assert first["last_event"] == 3
+        await say(socket, type="resumed", event=3, frames=0)
+        await say(socket, type="done", event=4)
+
+    async with server(silent, resumes) as url, LiveSession(url) as session:
+        states = [event["state"] async for event in session if event["type"] == "connection"]
+        assert states == ["lost", "resumed"]
+
+
+async def test_a_server_that_is_down_for_a_while_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(socket: ServerConnection, first: dict[str, Any]) -> None:
+        await say(socket, **READY)
+        await socket.close(1012)
+
+    async def resumes(socket: ServerConnection, first: dict[str, Any]) -> None:
+        first_message = json.loads(await socket.recv())
+        assert first_message["type"] == "resume"
+        await say(socket, type="resumed", event=1, frames=0)
+        await say(socket, type="done", event=2)
+
+    async with server(breaks) as url:
+        session = await LiveSession(url).__aenter__()
+        lost = [await anext(session), await anext(session)][1]
+    assert lost["state"] == "lost"
+    await asyncio.sleep(0.6)  # nobody listens there
+    port = int(url.rsplit(":", 1)[1])
+
+    async def handle(socket: ServerConnection) -> None:
+        await resumes(socket, {})
+
+    async with serve(handle, "127.0.0.1", port):
+        assert [event["type"] async for event in session] == ["connection", "done"]
+    await session.close()
+
+
 async def test_an_unknown_session_ends_the_trying() -> None:
     async def breaks(socket: ServerConnection, first: dict[str, Any]) -> None:
         await say(socket, **READY)
