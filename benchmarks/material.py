@@ -17,12 +17,27 @@ from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 
 
 @dataclass(frozen=True)
+class SpokenWord:
+    """A word with its times in seconds from the start of the audio, and the number of its utterance."""
+
+    text: str
+    start: float
+    end: float
+    utterance: int
+
+
+@dataclass(frozen=True)
 class Conversation:
-    """Samples with what is said in them, and when each utterance ends (s)."""
+    """Samples with what is said in them, and when each utterance and each word ends (s).
+
+    Words of the dataset's recordings have their true times. Of the tests' synthetic voices only utterances have:
+    their words' times are spread evenly over it.
+    """
 
     samples: Samples
     text: str
     ends: tuple[float, ...]
+    words: tuple[SpokenWord, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -48,7 +63,12 @@ def conversations(recordings: Path | None, n: int, seconds: float) -> list[Conve
             conversation(recordings, HELD_OUT_SPEAKER, seed=seed, seconds=seconds) for seed in range(1000, 1000 + n)
         )
         return [
-            Conversation(samples.astype(np.float32), " ".join(u.text for u in said), tuple(u.end for u in said))
+            Conversation(
+                samples.astype(np.float32),
+                " ".join(u.text for u in said),
+                tuple(u.end for u in said),
+                tuple(SpokenWord(w.word, w.start, w.end, i) for i, u in enumerate(said) for w in u.words),
+            )
             for samples, said in made
         ]
     return [_synthetic(seed, seconds) for seed in range(n)]
@@ -60,6 +80,7 @@ def _synthetic(seed: int, seconds: float) -> Conversation:
     blocks: list[Samples] = []
     texts: list[str] = []
     ends: list[float] = []
+    words: list[SpokenWord] = []
     position = 0
     while position < seconds * SAMPLE_RATE:
         clip = english[random.integers(len(english))]
@@ -67,11 +88,26 @@ def _synthetic(seed: int, seconds: float) -> Conversation:
         spoken = clip.samples()
         blocks += [pause, spoken]
         texts.append(clip.text)
+        begin = (position + len(pause)) / SAMPLE_RATE
+        for first, last, text in clip.utterances:
+            words += _spread(text, begin + first, begin + last, utterance=len(ends))
         ends.append((position + len(pause)) / SAMPLE_RATE + clip.utterances[-1][1])
         position += len(pause) + len(spoken)
     samples = np.concatenate([*blocks, np.zeros(SAMPLE_RATE, np.float32)])
     noise = random.standard_normal(len(samples)).astype(np.float32) * np.float32(0.002)
-    return Conversation(samples + noise, " ".join(texts), tuple(ends))
+    return Conversation(samples + noise, " ".join(texts), tuple(ends), tuple(words))
+
+
+def _spread(text: str, start: float, end: float, utterance: int) -> list[SpokenWord]:
+    said = normalized(text).split()
+    step = (end - start) / max(1, len(said))
+    return [SpokenWord(w, start + i * step, start + (i + 1) * step, utterance) for i, w in enumerate(said)]
+
+
+def room_tone(seconds: float, seed: int = 0) -> Samples:
+    """The faint white noise that lies under every conversation, alone."""
+    n = round(seconds * SAMPLE_RATE)
+    return np.random.default_rng(seed).standard_normal(n).astype(np.float32) * np.float32(0.002)
 
 
 def normalized(text: str) -> str:
