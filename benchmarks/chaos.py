@@ -25,29 +25,24 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.chaos_clients import (
     CODECS,
     MESSAGE_S,
     Speaker,
     Told,
     difference,
-    encoded,
+    steady_material,
     undisturbed,
-    unsteady,
 )
 from benchmarks.material import conversations
 from benchmarks.report import percentile, table
 from tests.support.server_process import ServerProcess
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
-from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 
 NETWORK = ("cut", "again", "torn", "silent")
 RESTARTS = ("kill", "term")
 SHARES = {"kill": 6, "term": 6, "silent": 3, "torn": 10, "again": 8, "cut": 17}
 """Of 50 incidents."""
-LEAST_CONFIDENCE = 0.4
 BACK_WITHIN_S = 90.0
 
 
@@ -149,28 +144,6 @@ async def disturbed(
     return told, mischief.outages
 
 
-def steady_material(
-    server: ServerProcess, samples: Samples, codecs: Sequence[str], pace: float
-) -> dict[str, list[bytes]]:
-    """Messages by codec of the audio without the utterances that undisturbed runs do not agree on."""
-    samples = samples.copy()
-    hush = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * np.float32(0.002)
-
-    async def all_of(wires: dict[str, list[bytes]]) -> list[Told]:
-        return list(await asyncio.gather(*(undisturbed(server.live_url, c, m, pace) for c, m in wires.items())))
-
-    for _ in range(4):
-        wires = {codec: encoded(samples, codec) for codec in codecs}
-        rounds = [asyncio.run(all_of(wires)) for _ in range(2)]
-        bad = {time for pair in zip(*rounds, strict=True) for time in unsteady(pair, LEAST_CONFIDENCE)}
-        if not bad:
-            break
-        for start, end in bad:
-            a, b = round((start - 0.1) * SAMPLE_RATE), round((end + 0.1) * SAMPLE_RATE)
-            samples[max(0, a) : b] = hush[max(0, a) : b]
-    return wires
-
-
 def main() -> int:
     """Print the tables; 1 when a word is lost, doubled or changed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -188,7 +161,7 @@ def main() -> int:
     samples = conversations(args.recordings, 1, args.audio_s)[0].samples
     with tempfile.TemporaryDirectory() as folder:
         with ServerProcess(Path(folder), model=args.model) as server:
-            wires = steady_material(server, samples, args.codecs, pace=8.0)
+            wires = steady_material(server.live_url, samples, args.codecs, pace=8.0)
             expected = {codec: asyncio.run(undisturbed(server.live_url, codec, wires[codec], 8.0)) for codec in wires}
             began = time.monotonic()
             told, outages = asyncio.run(disturbed(server, wires, kinds, args.pace, args.seed))

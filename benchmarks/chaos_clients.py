@@ -18,6 +18,7 @@ from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 from whisperlive_hybrid.client import ClientError, LiveSession
 
 MESSAGE_S = 0.5
+LEAST_CONFIDENCE = 0.4
 CODECS = ("pcm_s16le", "opus", "webm-opus")
 
 
@@ -188,7 +189,7 @@ def difference(expected: Sequence[str], got: Sequence[str]) -> Difference:
     return Difference(lost, added, changed, tuple(where))
 
 
-def unsteady(runs: Sequence[Told], least_confidence: float) -> list[tuple[float, float]]:
+def unsteady(runs: Sequence[Told], least_confidence: float = LEAST_CONFIDENCE) -> list[tuple[float, float]]:
     """Times (s) of utterances that undisturbed runs disagree on, or that the model was not sure of.
 
     A poor utterance is decoded again at temperatures above 0, where words are drawn at random: nothing can be said of a
@@ -203,3 +204,23 @@ def unsteady(runs: Sequence[Told], least_confidence: float) -> list[tuple[float,
         (round(f.start, 1), round(f.end, 1)) for run in runs for f in run.finals if f.confidence < least_confidence
     }
     return sorted(time for time, texts in by_time.items() if len(texts) > 1 or time not in common or time in doubted)
+
+
+def steady_material(url: str, samples: Samples, codecs: Sequence[str], pace: float) -> dict[str, list[bytes]]:
+    """Messages by codec of the audio without the utterances that undisturbed runs do not agree on."""
+    samples = samples.copy()
+    hush = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * np.float32(0.002)
+
+    async def all_of(wires: dict[str, list[bytes]]) -> list[Told]:
+        return list(await asyncio.gather(*(undisturbed(url, c, m, pace) for c, m in wires.items())))
+
+    for _ in range(4):
+        wires = {codec: encoded(samples, codec) for codec in codecs}
+        rounds = [asyncio.run(all_of(wires)) for _ in range(2)]
+        bad = {time for pair in zip(*rounds, strict=True) for time in unsteady(pair)}
+        if not bad:
+            break
+        for start, end in bad:
+            a, b = round((start - 0.1) * SAMPLE_RATE), round((end + 0.1) * SAMPLE_RATE)
+            samples[max(0, a) : b] = hush[max(0, a) : b]
+    return wires

@@ -24,7 +24,8 @@ def _coloured(random: np.random.Generator, n: int, exponent: float, lowest_hz: f
     """Gaussian noise whose power falls with frequency to the `exponent`."""
     spectrum = np.fft.rfft(random.standard_normal(n))
     frequency = np.maximum(np.fft.rfftfreq(n, 1 / SAMPLE_RATE), lowest_hz)
-    return np.fft.irfft(spectrum * frequency ** (-exponent / 2), n)
+    out: Signal = np.fft.irfft(spectrum * frequency ** (-exponent / 2), n)
+    return out
 
 
 def _seconds(n: int) -> Signal:
@@ -71,7 +72,8 @@ def _room(random: np.random.Generator, n: int) -> Signal:
     fan = 1 + 0.2 * np.sin(2 * np.pi * 0.9 * _seconds(n))
     dull = _coloured(random, n, 1.5)
     hum = _hum(random, n)
-    return fan * dull / dull.std() + 0.2 * hum / hum.std()
+    out: Signal = fan * dull / dull.std() + 0.2 * hum / hum.std()
+    return out
 
 
 def _tones(random: np.random.Generator, n: int) -> Signal:
@@ -90,7 +92,8 @@ def _tones(random: np.random.Generator, n: int) -> Signal:
 def _beeps(random: np.random.Generator, n: int) -> Signal:
     """An appliance that wants attention: 1 kHz, a fifth of a second, once a second."""
     t = _seconds(n)
-    return np.sin(2 * np.pi * 1000 * t) * (t % 1.0 < 0.2) + 0.001 * random.standard_normal(n)
+    out: Signal = np.sin(2 * np.pi * 1000 * t) * (t % 1.0 < 0.2) + 0.001 * random.standard_normal(n)
+    return out
 
 
 def _rain(random: np.random.Generator, n: int) -> Signal:
@@ -100,7 +103,8 @@ def _rain(random: np.random.Generator, n: int) -> Signal:
 def _breath(random: np.random.Generator, n: int) -> Signal:
     """Someone breathes near the microphone, four seconds a breath."""
     phase = np.sin(2 * np.pi * _seconds(n) / 4)
-    return _coloured(random, n, 0.6, 400) * np.maximum(phase, 0) ** 2
+    out: Signal = _coloured(random, n, 0.6, 400) * np.maximum(phase, 0) ** 2
+    return out
 
 
 NOISES: Final[dict[str, Make]] = {
