@@ -31,7 +31,7 @@ class Asking:
         """
         start = running.transcript.window_start
         options = DecodeOptions(
-            language=self._language(told),
+            language=self.options.language or told.language,
             task=self.options.task,
             beam_size=self.rules.partial_beam_size,
             temperatures=(0.0,),
@@ -65,14 +65,23 @@ class Asking:
             start=running.audio.start,
             samples=running.audio.cut(running.audio.start),
             model=self.model,
-            options=self._final_options(self._language(told), told, "", timed=running.after_cut),
+            options=self._final_options(
+                self._final_language(told, running.audio.end - running.audio.start),
+                told,
+                "",
+                timed=running.after_cut,
+            ),
             speculative=True,
         )
 
     def final(self, ending: EndingUtterance, told: SessionState) -> Window:
         """The ended utterance, or what the model has left unheard of it."""
-        language = None if ending.rechecked else self._language(told)
-        language = language or (ending.parts[0].language if ending.parts else None)
+        if ending.parts:
+            language: str | None = ending.parts[0].language
+        elif ending.in_doubt:
+            language = told.language
+        else:
+            language = self._final_language(told, ending.n_samples)
         said = "".join(s.text for s in ending.segments)
         return Window(
             owner=self.owner,
@@ -94,8 +103,11 @@ class Asking:
             word_times=self.options.words or timed,
         )
 
-    def _language(self, told: SessionState) -> str | None:
-        return self.options.language or told.language
+    def _final_language(self, told: SessionState, n_samples: int) -> str | None:
+        """Of a final. One that is long enough has it detected, which costs one step of its decoder, lest a speaker
+        who changes language be written in the old one for ever."""
+        kept = told.language if n_samples < self.rules.detect_after_s * SAMPLE_RATE else None
+        return self.options.language or kept
 
     def _prompt(self, told: SessionState, latest: str) -> str | None:
         """The client's prompt, then what was said last; whole words, bounded."""

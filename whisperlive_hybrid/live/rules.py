@@ -40,6 +40,6 @@ class LiveRules:
     keep_language: float = 0.7
     """A detected language this probable is kept for the session."""
     doubt_language: float = 0.35
-    """A final less confident than this has its language detected anew, and that of the next utterance too."""
+    """After a final less confident than this, partials have their language detected anew too."""
     max_backlog_s: float = 60.0
     """Ended utterances that wait for their finals, in seconds of audio: above this no more audio is taken in."""

@@ -30,8 +30,8 @@ Who may cause what:
 * `stop` is a marker: when everything before it is told, Done and Close follow.
 * A hypothesis for a window that is not waited for any more (cancelled, replaced) is dropped.
 
-Language: given by the client, or detected with each window until one of some length is sure, then kept. A final that
-is hardly believed has its language detected anew; the likelier text counts.
+Language: given by the client, or detected with each window until one of some length is sure, then kept. Longer finals
+go on to detect it; one in another language than was kept is made in both, and the likelier text counts.
 """
 
 from __future__ import annotations
@@ -355,11 +355,13 @@ class Session:
 
     def _add_part(self, ending: EndingUtterance, hypothesis: Hypothesis) -> None:
         ending.add(hypothesis, round(MIN_REST_S * SAMPLE_RATE))
-        if not ending.complete or ending.rechecked or not ending.segments or self._options.language is not None:
+        kept = self._told.language
+        if not ending.complete or self._options.language is not None or kept is None:
             return
-        assumed = self._told.language is not None and ending.n_samples >= self._rules.detect_after_s * SAMPLE_RATE
-        if assumed and ending.confidence < self._rules.doubt_language:
-            ending.recheck()
+        if ending.in_doubt:
+            ending.choose_language(self._rules.keep_language)
+        elif ending.segments and ending.parts[0].language != kept:
+            ending.doubt()
 
     def _tell(self) -> None:
         """Tell the finals that are complete and whose turn it is; then, after `stop`, that all is told."""

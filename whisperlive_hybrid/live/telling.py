@@ -86,12 +86,10 @@ def _learn(
     history = f"{before} {heard.text}"[-2 * rules.history_chars :]
     language = told.language
     if options.language is None:
-        if heard.confidence < rules.doubt_language and not ending.rechecked:
+        if heard.confidence < rules.doubt_language:
             language = None
         elif seconds(ending.n_samples) >= rules.detect_after_s and heard.language_probability >= rules.keep_language:
             language = heard.language  # one that was asked for, not detected, comes with probability 1
-        elif heard.language != language:
-            language = None
     return replace(told, history=history, history_language=heard.language, language=language)
 
 

@@ -124,9 +124,7 @@ class EndingUtterance:
     continued_at: int | None = None
     """Where the utterance after a forced cut begins."""
     in_doubt: tuple[Hypothesis, ...] = ()
-    """What was heard in the session's language and hardly believed: its language is being detected."""
-    rechecked: bool = False
-    """The language was detected anew, once."""
+    """What was heard in another language than the session's, until it is heard in that one too."""
     complete: bool = False
     failed: str | None = None
     """Why there will be no text from the engine."""
@@ -150,21 +148,24 @@ class EndingUtterance:
             self.asked = rest
             return
         self.complete = True
-        if self.in_doubt and self.parts[0].language != self.in_doubt[0].language:
-            before = [s for part in self.in_doubt for s in part.segments]
-            if self.confidence <= confidence_of(before):
-                self.in_doubt, self.parts = tuple(self.parts), list(self.in_doubt)
 
-    def recheck(self) -> None:
-        """Hear it all once more, in a language that is detected."""
+    def doubt(self) -> None:
+        """Hear it all once more, in the language of the session."""
         self.in_doubt, self.parts = tuple(self.parts), []
-        self.asked, self.complete, self.rechecked = self.audio.start, False, True
+        self.asked, self.complete = self.audio.start, False
+
+    def choose_language(self, sure: float) -> None:
+        """Of two languages the detected one counts if it is `sure`, and its text is the more probable."""
+        first = next((p for p in self.in_doubt if p.segments), None)
+        other = confidence_of([s for part in self.in_doubt for s in part.segments])
+        if first is not None and first.language_probability >= sure and other > self.confidence:
+            self.in_doubt, self.parts = tuple(self.parts), list(self.in_doubt)
 
     def fail(self, message: str) -> None:
         """No (more) text will come from the engine."""
         self.complete = True
         if self.in_doubt:
-            self.parts = list(self.in_doubt)
+            self.in_doubt, self.parts = (), list(self.in_doubt)
         else:
             self.failed = message
 

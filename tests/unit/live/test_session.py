@@ -290,34 +290,51 @@ def test_the_language_is_detected_until_it_is_sure_and_again_when_in_doubt() -> 
         talk.answer("uno", **heard)
         return asked
 
-    assert utterance(language="es", language_probability=0.5) is None
+    assert utterance(1.0, language="es", language_probability=0.5) is None
     assert utterance(1.0, language="es", language_probability=0.9) is None, "the first was not sure"
-    assert utterance(language="es", language_probability=0.9) is None, "the second was too short to be sure of"
-    assert utterance(language="es") == "es"
-    assert utterance(1.0, language="es", log_probability=-3.0) == "es"
-    assert utterance(language="en", language_probability=0.9) is None, "the one before was in doubt"
+    assert utterance(2.0, language="es", language_probability=0.9) is None, "the second too short to be sure of"
+    assert utterance(1.0, language="es") == "es"
+    assert utterance(2.0, language="es", log_probability=-3.0) is None, "long ones are always detected"
+    assert utterance(1.0, language="en") is None, "the one before was in doubt"
 
 
-def test_a_final_hardly_believed_is_heard_again_in_the_language_it_is_in() -> None:
+def test_a_final_in_another_language_is_made_in_both_and_the_likelier_counts() -> None:
     talk = Talk(LiveOptions(interim=False))
 
-    def begin() -> None:
+    def utterance() -> None:
         talk.start()
         talk.hear(2.0)
         talk.end()
+        assert talk.window(Lane.FINAL).options.language is None
 
-    begin()
+    utterance()
     talk.answer("one two", language="en")
-    begin()
-    assert talk.answer("oh no", language="en", log_probability=-2.0) == []
-    assert talk.window(Lane.FINAL).options.language is None
-    talk.answer("uno", language="es", language_probability=0.9)
-    assert [(f.text, f.language) for f in talk.finals] == [("one two", "en"), ("uno", "es")]
-    begin()
-    assert talk.window(Lane.FINAL).options.language == "es"
-    talk.answer("ugh", language="es", log_probability=-2.0)
-    talk.answer("ach", language="de", language_probability=0.9, log_probability=-3.0)
-    assert (talk.finals[-1].text, talk.finals[-1].language) == ("ugh", "es"), "less believed still"
+    utterance()
+    assert talk.answer("uno", language="es", language_probability=0.9, log_probability=-0.5) == []
+    assert talk.window(Lane.FINAL).options.language == "en"
+    talk.answer("oh no", language="en", log_probability=-0.6)
+    utterance()
+    talk.answer("dos", language="es")
+    utterance()
+    talk.answer("ach", language="de", language_probability=0.9, log_probability=-0.5)
+    talk.answer("tres", language="es", log_probability=-0.4)
+    utterance()
+    talk.answer("ach", language="de", language_probability=0.6, log_probability=-0.3)
+    talk.answer("cuatro", language="es", log_probability=-0.4)
+    told = [(f.text, f.language) for f in talk.finals]
+    assert told == [("one two", "en"), ("uno", "es"), ("dos", "es"), ("tres", "es"), ("cuatro", "es")]
+
+
+def test_a_final_in_another_language_is_told_where_the_second_try_fails() -> None:
+    talk = Talk(LiveOptions(interim=False))
+    for text, language in (("one two", "en"), ("uno", "es")):
+        talk.start()
+        talk.hear(2.0)
+        talk.end()
+        talk.answer(text, language=language)
+    talk.fail(error=BadInput("broken"))
+    assert [f.text for f in talk.finals] == ["one two", "uno"]
+    assert not any(isinstance(e, Failed) for e in talk.events)
 
 
 def test_a_long_sure_partial_settles_the_language() -> None:

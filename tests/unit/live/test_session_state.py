@@ -41,7 +41,7 @@ def test_a_session_goes_on_with_numbers_language_and_counts() -> None:
 
     again = Talk(LiveOptions(interim=False), state=state)
     again.start(2.0)
-    again.hear(2.0)
+    again.hear(1.0)
     again.end()
     assert again.window(Lane.FINAL).options.language == "es"
     (final,) = again.answer("tres", language="es")
