@@ -22,21 +22,48 @@ examples:
   whisperlive-hybrid models list
   whisperlive-hybrid models fetch small
   whisperlive-hybrid models check ./my-model         load it and run it once
+  whisperlive-hybrid models gate small --audio DIR   measure which windows may be shorter than 30 s
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, with which model."""
-    parser.usage = "%(prog)s [list | fetch NAME | check NAME] [--SETTING VALUE …]"
-    parser.add_argument("action", choices=("list", "fetch", "check"), nargs="?", default="list")
+    parser.usage = "%(prog)s [list | fetch NAME | check NAME | gate NAME --audio PATH …] [--SETTING VALUE …]"
+    parser.add_argument("action", choices=("list", "fetch", "check", "gate"), nargs="?", default="list")
     parser.add_argument("name", nargs="?", help="a size, a hub id, a folder, digits or auto [the default model]")
+    gate = parser.add_argument_group("gate")
+    gate.add_argument(
+        "--audio",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="recordings, or folders of them; a .txt of the same name holds what is said in one",
+    )
+    gate.add_argument(
+        "--limit",
+        type=float,
+        default=0.3,
+        metavar="PERCENT",
+        help="words that may be wrong more than in 30 s [0.3]",
+    )
+    gate.add_argument("--out", type=Path, metavar="FILE", help="keep it here instead of beside the model")
     add_settings_flags(
-        parser, {"fasterwhisper_model", "model_cache", "hf_token", "device", "device_index", "compute_type"}
+        parser,
+        {
+            "fasterwhisper_model",
+            "model_cache",
+            "hf_token",
+            "device",
+            "device_index",
+            "compute_type",
+            "omp_num_threads",
+            "default_language",
+        },
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """List, fetch or check."""
+    """List, fetch, check or measure."""
     settings = settings_from(args)
     set_up_logging("info" if args.action == "fetch" else "warning", "text")
     name = args.name or settings.fasterwhisper_model
@@ -45,6 +72,11 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "fetch":
         print(_locate(name, settings, download=True).path)
         return exit_codes.OK
+    if args.action == "gate":
+        from whisperlive_hybrid.cli.model_gate import measure_gate
+
+        found = _locate(name, settings, download=False)
+        return measure_gate(found, settings, args.audio or [], limit=args.limit, out=args.out)
     return _check(name, settings)
 
 

@@ -8,6 +8,7 @@ with the square of its length, but not every model reads it as well (CTranslate2
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -22,6 +23,7 @@ BUCKETS = (300, 500, 800, 1000, 1500)
 TAIL_FRAMES = 100
 """Empty frames kept behind the content: without them Whisper drops or repeats the last word."""
 FILE = "gate.json"
+"""Beside the model's weights."""
 
 
 Steps: TypeAlias = tuple[tuple[int, int], ...]
@@ -87,6 +89,30 @@ def write_gate(gate: Gate, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in kept.items())
     path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+
+
+def find_gate(folder: Path, name: str, cache: Path | None) -> Path | None:
+    """The file with the gate of the model `name` in `folder`; None where there is none."""
+    return next((path for path in (_in_cache(folder, name, cache), folder / FILE) if path.is_file()), None)
+
+
+def keep_gate(gate: Gate, folder: Path, name: str, cache: Path | None) -> Path:
+    """Keep a model's gate beside it or, where that cannot be written, in the cache. Returns where. Raises OSError."""
+    elsewhere = _in_cache(folder, name, cache)
+    try:
+        write_gate(gate, folder / FILE)
+    except OSError:
+        write_gate(gate, elsewhere)
+        return elsewhere
+    elsewhere.unlink(missing_ok=True)
+    return folder / FILE
+
+
+def _in_cache(folder: Path, name: str, cache: Path | None) -> Path:
+    """The size of the weights tells models of one name apart."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "whisperlive-hybrid"
+    size = (folder / "model.bin").stat().st_size
+    return (cache or home) / "gates" / f"{name.strip('/').replace('/', '--')}-{size}.json"
 
 
 def _steps(kept: dict[str, Any], name: str) -> Steps:

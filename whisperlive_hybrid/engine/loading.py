@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -18,8 +19,7 @@ from whisperlive_hybrid.engine import models
 from whisperlive_hybrid.engine.backend import Request
 from whisperlive_hybrid.engine.device import Device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
-from whisperlive_hybrid.engine.gate import FILE as GATE_FILE
-from whisperlive_hybrid.engine.gate import UNMEASURED, Gate, read_gate
+from whisperlive_hybrid.engine.gate import UNMEASURED, Gate, find_gate, read_gate
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.registry import Loaded
 from whisperlive_hybrid.engine.whisper import WhisperBackend
@@ -67,8 +67,8 @@ class LoadingThreads:
             return await future
 
 
-def open_model(located: models.Located, device: Device) -> Loaded:
-    """Load a model's weights. Blocks for as long as that takes. Raises ModelUnavailable."""
+def open_model(located: models.Located, device: Device, cache: Path | None = None) -> Loaded:
+    """Load a model's weights; `cache`: the folder of downloaded models. Blocks meanwhile. Raises ModelUnavailable."""
     started = time.perf_counter()
     name = located.name
     tokenizer = models.load_tokenizer(located.path)
@@ -79,18 +79,18 @@ def open_model(located: models.Located, device: Device) -> Loaded:
             f"model {name!r} cannot be loaded on {device.name}: {error}", model=name, ways_out=models.WAYS_OUT
         ) from None
     log.info("model %s loaded in %.1f s from %s", name, time.perf_counter() - started, located.path)
-    gate = gate_of(located)
+    gate = gate_of(located, cache)
     return Loaded(name, located.path, backend, models.folder_size(located.path), last_used=0.0, gate=gate)
 
 
-def gate_of(located: models.Located) -> Gate:
+def gate_of(located: models.Located, cache: Path | None = None) -> Gate:
     """What was measured about short encoder inputs of a model, or what goes for all. Says in the log which."""
-    path = located.path / GATE_FILE
-    try:
-        gate = read_gate(path)
-    except FileNotFoundError:
+    path = find_gate(located.path, located.name, cache)
+    if path is None:
         log.info("model %s has no gate (`models gate` measures one): %s", located.name, UNMEASURED)
         return UNMEASURED
+    try:
+        gate = read_gate(path)
     except (OSError, ValueError) as error:
         log.warning("model %s: %s cannot be used (%s): %s", located.name, path, error, UNMEASURED)
         return UNMEASURED
@@ -98,9 +98,9 @@ def gate_of(located: models.Located) -> Gate:
     return gate
 
 
-def open_warm(located: models.Located, device: Device) -> Loaded:
+def open_warm(located: models.Located, device: Device, cache: Path | None = None) -> Loaded:
     """As open_model, with the first run behind it: what a device lacks may show only then. Raises ModelUnavailable."""
-    model = open_model(located, device)
+    model = open_model(located, device, cache)
     try:
         warm_up(model.backend)
     except RuntimeError as error:

@@ -206,7 +206,7 @@ class Shelf:
         # Only now that the model is here: a name that cannot be had must not push out models that are used.
         for victim in [self._registry.remove(victim) for victim in self._room(len(self._loading) - 1)]:
             await self._free(victim, "to make room")
-        return self._add(await run(open_model, replace(located, name=name), self._device))
+        return self._add(await run(open_model, replace(located, name=name), self._device, options.cache))
 
     async def _locate(self, name: str) -> models.Located:
         """Where a model is that the settings name."""
@@ -224,14 +224,14 @@ class Shelf:
         self.note = located.note
         if located.note:
             log.warning("%s", located.note)
-        model = await self._loader.run(open_warm, located, self._device)
+        model = await self._loader.run(open_warm, located, self._device, self._options.cache)
         for name in self._also:
             more = await self._locate(name)
             before = next((m for m in (model, *self._registry.all()) if m.path == more.path), None)
             if before is None and (more.name == model.name or self._registry.get(more.name) is not None):
                 more = replace(more, name=str(more.path))  # another folder of the same name
             if before is None:
-                before = self._add(await self._loader.run(open_warm, more, self._device))
+                before = self._add(await self._loader.run(open_warm, more, self._device, self._options.cache))
             self._also[name] = before.name
             self._registry.permanent.add(before.name)
         self._registry.default = model.name
