@@ -40,6 +40,8 @@ class Captions:
             committed = self._committed.get(event["segment"], "") + event["append"]
             self._committed[event["segment"]] = committed
             self._write(CLEAR_LINE + tail(committed, event["tentative"], columns() - 1))
+        elif kind == "connection" and event.get("restored"):
+            self._committed.clear()  # what is not final comes again
 
     def clear(self) -> None:
         """Take the tentative tail away."""

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { FrameRing } from '../../../whisperlive_hybrid/pages/static/client/frame-ring.js';
-import { BACKOFF_MS, DEAD_MS, FINISH_MS, STALLED_MS, StreamSession } from '../../../whisperlive_hybrid/pages/static/client/stream-session.js';
+import { BACKOFF_MS, FINISH_LOST_MS, FINISH_MS, StreamSession } from '../../../whisperlive_hybrid/pages/static/client/stream-session.js';
+import { DEAD_MS, STALLED_MS } from '../../../whisperlive_hybrid/pages/static/client/watch.js';
 
 const bytes = (n) => new Uint8Array([n]);
 const READY = { type: 'ready', event: 1, session: 's', token: 't', protocol: 1, settings: {}, heartbeat_s: 10, resume_s: 60 };
@@ -16,14 +17,14 @@ class Talk {
     this.said = [];
     this.told = [];
     this.connects = 0;
-    this.disconnects = 0;
+    this.disconnects = [];
   }
   do(actions) {
     for (const action of actions) {
       if (action.do === 'send') this.said.push(typeof action.data === 'string' ? JSON.parse(action.data) : action.data[0]);
       if (action.do === 'emit') this.told.push(action.event);
       if (action.do === 'connect') this.connects += 1;
-      if (action.do === 'disconnect') this.disconnects += 1;
+      if (action.do === 'disconnect') this.disconnects.push(action.code);
     }
     return this;
   }
@@ -109,7 +110,7 @@ test('the network coming back ends the wait', () => {
   assert.equal(talk.connects, 2);
 });
 
-test('a dead network is noticed by missing acks: said after 3 s, given up after 8 s', () => {
+test('a dead network is noticed by missing acks: said after 3 s, given up after 12 s', () => {
   const talk = new Talk().start().hear(READY).audio(1).clear();
   talk.wait(STALLED_MS - 1);
   assert.deepEqual(talk.told, []);
@@ -117,14 +118,34 @@ test('a dead network is noticed by missing acks: said after 3 s, given up after 
   assert.deepEqual(talk.told, [{ type: 'state', state: 'open', reason: 'no_answer' }]);
   talk.wait(DEAD_MS - STALLED_MS);
   assert.equal(talk.session.state, 'reconnecting');
-  assert.equal(talk.disconnects, 1);
+  assert.deepEqual(talk.disconnects, [4000], 'not a farewell: the session goes on');
+});
+
+test('a server that is behind but alive keeps its connection', () => {
+  const talk = new Talk().start().hear(READY).audio(1);
+  for (let number = 2; number < 8; number += 1) talk.wait(9999).hear({ type: 'heartbeat', event: number });
+  assert.equal(talk.session.state, 'open');
+  assert.equal(talk.connects, 1);
+  talk.wait(DEAD_MS);
+  assert.equal(talk.session.state, 'reconnecting');
+});
+
+test('two heartbeats that do not come end the connection, whether audio is sent or not', () => {
+  const talk = new Talk().start().hear(READY);
+  assert.equal(talk.session.nextDeadline(), 20_000);
+  talk.wait(19_999);
+  assert.equal(talk.session.state, 'open');
+  talk.wait(1);
+  assert.equal(talk.session.state, 'reconnecting');
+  talk.wait(0);
+  assert.equal(talk.connects, 2);
 });
 
 test('an ack after a stall clears it; silence without audio to send is no stall', () => {
   const talk = new Talk().start().hear(READY).audio(1).wait(STALLED_MS).clear();
   talk.hear({ type: 'ack', event: 2, received: 1, committed: 0 });
   assert.deepEqual(talk.states(), ['open']);
-  talk.clear().wait(60_000);
+  talk.clear().wait(STALLED_MS + 1000);
   assert.deepEqual(talk.told, []);
 });
 
@@ -151,6 +172,7 @@ test('last words that do not come are given up after 10 s', () => {
   talk.do(talk.session.stop(talk.now)).wait(FINISH_MS);
   assert.equal(talk.told.find((event) => event.type === 'done').unfinished, true);
   assert.equal(talk.session.state, 'done');
+  assert.deepEqual(talk.disconnects, [1000]);
 });
 
 test('a full server is tried again after the time it names', () => {
@@ -199,10 +221,63 @@ test('a container stream cannot be continued in a new session: what is lost is t
   assert.equal(talk.told[0].container, true);
 });
 
-test('go_away reconnects at once and resumes', () => {
+test('a server that goes away may say its last words; the audio since then is for the next one', () => {
   const talk = new Talk().start().hear(READY).audio(1).hear({ type: 'go_away', event: 2, reconnect_within_ms: 5000 });
   assert.equal(talk.session.state, 'reconnecting');
-  assert.ok(talk.session.nextDeadline() - talk.now <= 500);
+  assert.deepEqual(talk.disconnects, []);
+  talk.clear().audio(2);
+  assert.deepEqual(talk.said, []);
+  talk.hear({ type: 'final', event: 3, segment: 0, start: 0, end: 1, text: 'one' });
+  assert.equal(talk.told.at(-1).text, 'one');
+  talk.close(1012);
+  assert.ok(talk.session.nextDeadline() - talk.now <= BACKOFF_MS[0] * 1.2);
+  talk.reconnect().hear({ type: 'resumed', event: 3, frames: 1, restored: true });
+  assert.deepEqual(talk.said, [{ type: 'resume', session: 's', token: 't', last_event: 3 }, 2]);
+});
+
+test('a server that goes away and never closes is left when its time is over', () => {
+  const talk = new Talk().start().hear(READY).hear({ type: 'go_away', event: 2, reconnect_within_ms: 5000 });
+  assert.equal(talk.session.nextDeadline(), 5000);
+  talk.wait(5000);
+  assert.deepEqual(talk.disconnects, [4000]);
+  talk.wait(0);
+  assert.equal(talk.connects, 2);
+});
+
+test('a server that is down is tried again until it is there', () => {
+  const talk = new Talk().start().hear(READY).audio(1).close(1006);
+  for (let i = 0; i < 20; i += 1) {
+    talk.now = talk.session.nextDeadline();
+    talk.do(talk.session.advance(talk.now)).close(1006);
+  }
+  assert.equal(talk.session.state, 'reconnecting');
+  assert.equal(talk.connects, 21);
+  talk.reconnect().hear({ type: 'resumed', event: 1, frames: 0, restored: true });
+  assert.equal(talk.session.state, 'open');
+});
+
+test('a restored session has taken less than the one before said', () => {
+  const talk = new Talk().start().hear(READY).audio(1).audio(2).audio(3);
+  talk.hear({ type: 'ack', event: 2, received: 3, committed: 1 }).close(1006).reconnect();
+  talk.clear().hear({ type: 'resumed', event: 2, frames: 1, restored: true });
+  assert.deepEqual(talk.said, [2, 3]);
+  assert.equal(talk.session.unheard_s, 1);
+  talk.clear().hear({ type: 'ack', event: 3, received: 3, committed: 1 });
+  assert.equal(talk.session.unheard_s, 0);
+});
+
+test('stop while the server is started again waits longer for the last words', () => {
+  const talk = new Talk().start().hear(READY).audio(1);
+  talk.do(talk.session.stop(talk.now)).close(1006);
+  while (talk.session.state === 'finishing' && talk.now < FINISH_MS) {
+    talk.now = talk.session.nextDeadline();
+    talk.do(talk.session.advance(talk.now)).close(1006);
+  }
+  talk.reconnect().clear().hear({ type: 'resumed', event: 1, frames: 0, restored: true });
+  assert.deepEqual(talk.said, [1, { type: 'stop' }]);
+  const never = new Talk().start().hear(READY).audio(1).close(1006);
+  never.do(never.session.stop(never.now)).wait(FINISH_LOST_MS);
+  assert.equal(never.session.state, 'done');
 });
 
 test('a full ring drops the oldest and tells the gap', () => {

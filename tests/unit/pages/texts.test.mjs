@@ -44,6 +44,8 @@ for (const [facts, text, tone] of [
   [{ ...running, catchingUp: true, behind_s: 6 }, 'Catching up: 6 s to go', 'wait'],
   [{ ...running, reason: 'no_answer', kept_s: 3.9 }, 'No answer from the server. Still recording: 3 s kept', 'warn'],
   [{ ...running, state: 'reconnecting', reason: 'closed', kept_s: 12 }, 'Connection lost. Still recording: 12 s kept', 'warn'],
+  [{ ...running, state: 'reconnecting', reason: 'go_away', kept_s: 2 }, 'The server is being restarted. Still recording: 2 s kept', 'warn'],
+  [{ ...running, degraded: true }, 'Listening. The server is busy: words appear later', 'wait'],
   [{ ...running, state: 'connecting' }, 'Starting', 'wait'],
   [{ ...running, state: 'connecting', reason: 'closed', kept_s: 2 }, 'Cannot reach the server. Still recording: 2 s kept', 'warn'],
   [{ ...running, state: 'full', retry_s: 4.2 }, 'All places are in use. Trying again in 5 s', 'warn'],

@@ -45,6 +45,21 @@ test('what a forgotten session left open stays visible until it is said again, t
   assert.equal(transcript.text(), 'one.\ntwo three four.');
 });
 
+test('text without a final is withdrawn when the session is restored, and comes again once', () => {
+  const transcript = new Transcript();
+  transcript.receive(final(0, 'one.'));
+  transcript.receive(partial(1, 'two', ' three'));
+  assert.deepEqual(transcript.receive({ type: 'resumed', frames: 3 }), [], 'the same process: nothing is withdrawn');
+  transcript.receive({ type: 'resumed', frames: 1, restored: true });
+  assert.equal(transcript.text({ tentative: false }), 'one.');
+  assert.equal(transcript.text(), 'one.\ntwo three', 'still to be read, as tentative');
+  transcript.receive(partial(1, '', 'two'));
+  assert.equal(transcript.text(), 'one.\ntwo');
+  transcript.receive(final(1, 'two three.'));
+  assert.equal(transcript.text(), 'one.\ntwo three.');
+  assert.equal(transcript.segments.length, 2);
+});
+
 test('missing audio is one line that grows', () => {
   const transcript = new Transcript();
   transcript.receive(final(0, 'one.'));

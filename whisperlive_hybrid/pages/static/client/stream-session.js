@@ -4,30 +4,31 @@
  * It is told what happened (`receive…`, with `now` in milliseconds) and returns what to do:
  *   {do: 'connect'}            open a WebSocket and report it with receiveOpen / receiveClose
  *   {do: 'send', data}         send text or bytes
- *   {do: 'disconnect'}         close the WebSocket
+ *   {do: 'disconnect', code}   close the WebSocket: 1000 when the session is over, 4000 when it goes on in another one
  *   {do: 'emit', event}        tell the application; event.type is a message type of the protocol or one of
  *                              'state' (state, reason), 'restarted' (offset), 'gap' (start, end)
  *
  * States:
  *   idle ──start──▶ connecting ──ready──▶ open ──stop──▶ finishing ──done──▶ done
- *                       ▲  ▲               │ socket lost, or no ack for 8 s
+ *                       ▲  ▲               │ socket lost, or nothing heard for 12 s
  *                  full ┘  └─ reconnecting ◀┘
  *   Any state but done ──fatal error──▶ failed.
  *
  * Every audio message stays in the ring until the server says it is committed. A connection that breaks is resumed
- * with the session's token; the server names the message to go on from. If the server knows the session no more, a new
- * one begins with what is still in the ring, on the same clock.
+ * with the session's token; the server names the message to go on from. A server that goes away finishes what it was
+ * working on and closes; the next one goes on from its checkpoint, and text that was not final comes again. If no
+ * server knows the session any more, a new one begins with what is still in the ring, on the same clock.
  */
 
 import { FrameRing } from './frame-ring.js';
+import { Watch } from './watch.js';
 
-/** ms without an answer to audio that was sent: say so, then give the connection up. A dead network closes nothing. */
-export const STALLED_MS = 3000;
-export const DEAD_MS = 8000;
 /** ms that a connection may take until `ready` or `resumed`: loading a model takes long. */
 export const CONNECT_MS = 120_000;
 /** ms from stop to giving up on the last words. */
 export const FINISH_MS = 10_000;
+/** The same where the connection is lost, and the server perhaps being started again. */
+export const FINISH_LOST_MS = 30_000;
 /** Waits before the 1st, 2nd, … try to reconnect, in ms; each ±20 %. */
 export const BACKOFF_MS = [500, 1000, 2000, 4000, 10_000];
 
@@ -40,6 +41,9 @@ const FATAL_CLOSES = new Map([
   [4401, 'key_missing'],
   [4410, 'taken_over'],
 ]);
+/** Our own codes: nobody comes back; the session goes on with another connection. */
+const OVER = 1000;
+const COMING_BACK = 4000;
 const FULL = 1013;
 const UNKNOWN_SESSION = 4404;
 /** Codecs whose stream has a header at its beginning only: a new session needs a new recording. */
@@ -70,12 +74,13 @@ export class StreamSession {
     this.attempts = 0;
     this.connected = false;
     this.ready = false;
-    this.stalled = false;
     this.stopping = false;
     this.sent = 0;
-    this.waitingSince = null;
+    this.watch = new Watch();
     this.connectAt = null;
     this.connectBy = null;
+    /** The server goes away: until when it may take its time to close. */
+    this.awayBy = null;
     this.finishBy = null;
     this.retryAfter_s = null;
     this.lastError = null;
@@ -110,7 +115,7 @@ export class StreamSession {
   stop(now) {
     if (this.stopping || ['idle', 'done', 'failed'].includes(this.state)) return [];
     this.stopping = true;
-    this.finishBy = now + FINISH_MS;
+    this.finishBy = now + (this.ready ? FINISH_MS : FINISH_LOST_MS);
     if (!this.session && !this.ring.frames.length) return this._end({ type: 'done', audio: 0, segments: 0, words: 0 });
     const actions = [this._to('finishing')];
     if (this.ready) actions.push(message({ type: 'stop' }));
@@ -136,12 +141,17 @@ export class StreamSession {
       return [];
     }
     if (event === null || typeof event !== 'object' || typeof event.type !== 'string') return [];
+    const answered = this.watch.heard(now) ? [this._to(this.state)] : [];
     // A resumed session repeats what may have been seen. What is said to the connection and not to the session has
     // no number of its own.
     if (!['resumed', 'error'].includes(event.type) && typeof event.event === 'number') {
-      if (event.event <= this.lastEvent && this.session) return [];
+      if (event.event <= this.lastEvent && this.session) return answered;
       this.lastEvent = event.event;
     }
+    return [...answered, ...this._receive(event, now)];
+  }
+
+  _receive(event, now) {
     switch (event.type) {
       case 'ready':
         return this._receiveReady(event, now);
@@ -152,7 +162,7 @@ export class StreamSession {
       case 'done':
         return this._end(event);
       case 'go_away':
-        return [emit(event), { do: 'disconnect' }, ...this._lost(now, 'go_away', this.random() * 500)];
+        return this._receiveGoAway(event, now);
       case 'error':
         return this._receiveError(event);
       case 'speech':
@@ -186,34 +196,27 @@ export class StreamSession {
   advance(now) {
     const actions = [];
     if (this.finishBy !== null && now >= this.finishBy && this.state === 'finishing') {
-      actions.push({ do: 'disconnect' }, ...this._end({ type: 'done', unfinished: true }));
-      return actions;
+      return this._end({ type: 'done', unfinished: true });
     }
     if (this.connectAt !== null && now >= this.connectAt) actions.push(...this._connect(now));
     if (this.connected && !this.ready && this.connectBy !== null && now >= this.connectBy) {
-      actions.push({ do: 'disconnect' }, ...this._lost(now, 'timeout'));
-    }
-    if (this.ready && this.waitingSince !== null) {
-      const waited = now - this.waitingSince;
-      if (waited >= DEAD_MS) {
-        actions.push({ do: 'disconnect' }, ...this._lost(now, 'no_answer', 0));
-      } else if (waited >= STALLED_MS && !this.stalled) {
-        this.stalled = true;
-        actions.push(this._to(this.state, 'no_answer'));
-      }
+      actions.push(...this._abandon(now, 'timeout'));
+    } else if (this.awayBy !== null && now >= this.awayBy) {
+      actions.push(...this._abandon(now, 'go_away', 0));
+    } else {
+      const verdict = this.watch.judge(now);
+      if (verdict === 'dead') actions.push(...this._abandon(now, 'no_answer', 0));
+      if (verdict === 'stalled') actions.push(this._to(this.state, 'no_answer'));
     }
     return actions;
   }
 
   /** When `advance` has something to do next, or null. @returns {number | null} */
   nextDeadline() {
-    const times = [this.connectAt];
+    const times = [this.connectAt, this.awayBy, this.watch.nextDeadline()];
     if (this.state === 'finishing') times.push(this.finishBy);
     if (this.connected && !this.ready) times.push(this.connectBy);
-    if (this.ready && this.waitingSince !== null) {
-      times.push(this.waitingSince + (this.stalled ? DEAD_MS : STALLED_MS));
-    }
-    const known = times.filter((time) => time !== null);
+    const known = times.filter((time) => time !== null && time !== Infinity);
     return known.length ? Math.min(...known) : null;
   }
 
@@ -225,6 +228,7 @@ export class StreamSession {
   _receiveReady(event, now) {
     this.session = event.session;
     this.token = event.token;
+    this.watch.heartbeat_ms = (event.heartbeat_s ?? 10) * 1000;
     const actions = [emit(event)];
     return [...actions, ...this._go(this.ring.first, now)];
   }
@@ -235,7 +239,8 @@ export class StreamSession {
       const end = this.offset_s + (this.ring.frames[0]?.start ?? this.ring.clock_s);
       actions.push(emit({ type: 'gap', start: end - this.ring.lost_s, end }));
     }
-    this.received = Math.max(this.received, event.frames);
+    // Less than before where the server was started again and goes on from its checkpoint.
+    this.received = event.frames;
     return [...actions, ...this._go(event.frames, now)];
   }
 
@@ -246,7 +251,7 @@ export class StreamSession {
     this.connectBy = null;
     this.lastError = null;
     this.sent = from;
-    this.waitingSince = null;
+    this.watch.start(now);
     const actions = [this._to(this.stopping ? 'finishing' : 'open')];
     for (const frame of this.ring.from(from)) actions.push(...this._send(frame, now));
     if (this.stopping) {
@@ -256,16 +261,21 @@ export class StreamSession {
     return actions;
   }
 
+  /** The server shuts down: it still tells what it knows, and takes no more audio. The next one takes that. */
+  _receiveGoAway(event, now) {
+    this.ready = false;
+    this.watch.stop();
+    this.connectBy = null;
+    this.awayBy = now + (event.reconnect_within_ms ?? 5000);
+    if (this.stopping) this.finishBy = Math.max(this.finishBy, now + FINISH_LOST_MS);
+    return [emit(event), this._to(this.stopping ? 'finishing' : 'reconnecting', 'go_away')];
+  }
+
   _receiveAck(event, now) {
     this.received = event.received;
     this.ring.commit(event.committed);
-    this.waitingSince = this.received < this.sent ? now : null;
-    const actions = [emit(event)];
-    if (this.stalled) {
-      this.stalled = false;
-      actions.push(this._to(this.state));
-    }
-    return actions;
+    this.watch.acknowledged(this.received >= this.sent, now);
+    return [emit(event)];
   }
 
   _receiveError(event) {
@@ -276,7 +286,7 @@ export class StreamSession {
 
   _send(frame, now) {
     this.sent = frame.number + 1;
-    if (this.waitingSince === null) this.waitingSince = now;
+    this.watch.sent(now);
     return [{ do: 'send', data: frame.bytes }];
   }
 
@@ -284,10 +294,15 @@ export class StreamSession {
     this.connectAt = null;
     this.connected = false;
     this.ready = false;
-    this.stalled = false;
-    this.waitingSince = null;
+    this.watch.stop();
+    this.awayBy = null;
     this.connectBy = now + CONNECT_MS;
     return [{ do: 'connect' }];
+  }
+
+  /** The connection is of no use any more, the session is. */
+  _abandon(now, reason, wait_ms = null) {
+    return [{ do: 'disconnect', code: COMING_BACK }, ...this._lost(now, reason, wait_ms)];
   }
 
   _lost(now, reason, wait_ms = null) {
@@ -295,8 +310,12 @@ export class StreamSession {
     this.attempts += 1;
     this.connected = false;
     this.ready = false;
-    this.stalled = false;
-    this.waitingSince = null;
+    this.watch.stop();
+    this.awayBy = null;
+    // Once: a server that never comes back is not waited for without end.
+    if (this.stopping && this.finishBy !== null && this.attempts === 1) {
+      this.finishBy = Math.max(this.finishBy, now + FINISH_LOST_MS);
+    }
     this.connectAt = now + (wait_ms ?? steady * (0.8 + 0.4 * this.random()));
     if (this.stopping) return [this._to('finishing', reason)];
     return [this._to(this.session ? 'reconnecting' : 'connecting', reason)];
@@ -330,9 +349,11 @@ export class StreamSession {
   _fail(code, text) {
     this.state = 'failed';
     this.ready = false;
+    this.watch.stop();
     this.connectAt = null;
+    this.awayBy = null;
     return [
-      { do: 'disconnect' },
+      { do: 'disconnect', code: OVER },
       emit({ type: 'error', code, message: text ?? '', fatal: true }),
       this._to('failed', code),
     ];
@@ -340,9 +361,11 @@ export class StreamSession {
 
   _end(event) {
     this.ready = false;
+    this.watch.stop();
     this.connectAt = null;
+    this.awayBy = null;
     this.finishBy = null;
-    return [emit(event), { do: 'disconnect' }, this._to('done')];
+    return [emit(event), { do: 'disconnect', code: OVER }, this._to('done')];
   }
 
   /** Times of a message on the application's clock, and the epoch it belongs to. */

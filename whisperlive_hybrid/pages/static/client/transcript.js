@@ -13,7 +13,7 @@
  * @property {boolean} final
  * @property {string|null} language
  * @property {string|null} speaker
- * @property {boolean} stale   from a session the server forgot: will be said again
+ * @property {boolean} stale   not final when the server broke off: will be said again
  * @property {boolean} gap     no text: audio that was lost
  */
 
@@ -44,6 +44,8 @@ export class Transcript {
         return [this._gap(event)];
       case 'restarted':
         return this._receiveRestarted();
+      case 'resumed':
+        return event.restored ? this._receiveRestarted() : [];
       case 'done':
         return event.unfinished ? [] : this._dropTails();
       default:
@@ -112,7 +114,7 @@ export class Transcript {
     });
   }
 
-  /** What was not final will be said again by the next session; until then it stays, as tentative text. */
+  /** What was not final will be said again, by the session restored or the next; until then it stays, as tentative. */
   _receiveRestarted() {
     const open = this.segments.filter((segment) => !segment.final && !segment.gap);
     for (const segment of open) {

@@ -150,7 +150,7 @@ export class LiveSession extends EventTarget {
     for (const action of actions) {
       if (action.do === 'emit') this._receive(action.event);
       else if (action.do === 'connect') this._connect();
-      else if (action.do === 'disconnect') this._disconnect();
+      else if (action.do === 'disconnect') this._disconnect(action.code);
       else if (this.socket?.readyState === this.Socket.OPEN) this.socket.send(action.data);
     }
     clearTimeout(this.timer);
@@ -174,10 +174,11 @@ export class LiveSession extends EventTarget {
     this.socket = socket;
   }
 
-  _disconnect() {
+  /** @param {number} [code] 1000 tells the server that nobody comes back */
+  _disconnect(code = 4000) {
     const socket = this.socket;
     this.socket = null;
-    socket?.close(1000);
+    socket?.close(code);
   }
 
   _receive(event) {

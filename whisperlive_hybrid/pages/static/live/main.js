@@ -36,6 +36,7 @@ async function start() {
     return;
   }
   runs += 1;
+  Object.assign(facts, { queue_s: 0, degraded: false });
   transcript.prefix = `${runs}/`;
   const run = new LiveSession(location.href.replace(/\/live\b.*$/, '/ws/stream'), sessionOptions(), {
     apiKey: $('apiKey').value || undefined,
@@ -98,6 +99,11 @@ function hear(run) {
   });
   on('status', (detail) => {
     facts.queue_s = detail.queue_ms / 1000;
+    facts.degraded = detail.degraded;
+  });
+  on('resumed', ({ restored }) => {
+    // Another process of the server, which says by itself when it is busy.
+    if (restored) Object.assign(facts, { queue_s: 0, degraded: false });
   });
   on('ack', () => {
     if (run.protocol.unheard_s < 1) facts.catchingUp = false;

@@ -17,6 +17,7 @@ export const BEHIND_S = 3;
  * @property {number} kept_s      seconds recorded while the connection is lost
  * @property {number} retry_s     seconds to the next try while the server is full
  * @property {boolean} catchingUp
+ * @property {boolean} degraded   the server has more to do than it can, and shows words less often
  * @property {boolean} anyText
  * @property {string} source      what the source calls itself
  * @property {number} words
@@ -51,6 +52,9 @@ function runningStatus(facts) {
         ? { text: `Cannot reach the server. Still recording: ${kept} s kept`, tone: 'warn' }
         : { text: 'Starting', tone: 'wait' };
     case 'reconnecting':
+      if (facts.reason === 'go_away') {
+        return { text: `The server is being restarted. Still recording: ${kept} s kept`, tone: 'warn' };
+      }
       return { text: `Connection lost. Still recording: ${kept} s kept`, tone: 'warn' };
     default:
   }
@@ -60,6 +64,7 @@ function runningStatus(facts) {
   }
   if (facts.catchingUp) return { text: `Catching up: ${Math.ceil(facts.behind_s ?? 0)} s to go`, tone: 'wait' };
   if ((facts.behind_s ?? 0) > BEHIND_S) return { text: `Captions are ${Math.round(facts.behind_s)} s behind`, tone: 'warn' };
+  if (facts.degraded) return { text: 'Listening. The server is busy: words appear later', tone: 'wait' };
   return { text: 'Listening', tone: 'live' };
 }
 

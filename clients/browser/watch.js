@@ -1,0 +1,1 @@
+../../whisperlive_hybrid/pages/static/client/watch.js
