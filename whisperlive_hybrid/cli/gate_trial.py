@@ -34,7 +34,7 @@ from whisperlive_hybrid.live.transcript import key_of, split_words
 
 CUT_EVERY_S = 1.5
 """Where partials break off."""
-MIN_WORDS = 100
+MIN_WORDS = 300
 """With fewer words of one length nothing is said about it."""
 _BATCH = 8
 
