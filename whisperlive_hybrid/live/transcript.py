@@ -32,7 +32,10 @@ class Token:
     text: str
     key: str
     end: float | None = None
-    """Seconds on the session's clock, where word times were asked for."""
+    """Seconds on the session's clock, where the hypothesis has word times, as those of partials do."""
+    start: float | None = None
+    probability: float | None = None
+    """That the model gives the word at this place, 0 to 1."""
 
 
 def key_of(text: str) -> str:
@@ -51,7 +54,7 @@ def tokens_of(hypothesis: Hypothesis) -> tuple[Token, ...]:
     tokens: list[Token] = []
     for segment in hypothesis.segments:
         if segment.words:
-            tokens += [Token(w.text, key_of(w.text), w.end) for w in segment.words]
+            tokens += [Token(w.text, key_of(w.text), w.end, w.start, w.probability) for w in segment.words]
         else:
             tokens += [Token(text, key_of(text)) for text in split_words(segment.text)]
     return tuple(tokens)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from whisperlive_hybrid.live.policy import FinalsOnly, LocalAgreement
+from whisperlive_hybrid.live.policy import POLICIES, AgreedOrSure, FinalsOnly, LocalAgreement
 from whisperlive_hybrid.live.transcript import Token, key_of
 
 
@@ -38,3 +38,41 @@ def test_agreement_of_one_is_none() -> None:
 
 def test_finals_only_commits_nothing() -> None:
     assert FinalsOnly().n_committed([tokens("one")], tokens("one"), 9.0) == 0
+
+
+def timed(*said: tuple[str, float, float]) -> list[Token]:
+    """Words (text, end, probability)."""
+    return [Token(" " + w, key_of(w), end, end - 0.3, probability) for w, end, probability in said]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "n"),
+    [
+        ([], [("one", 1.0, 0.95), ("two", 1.5, 0.95)], 2),
+        ([], [("one", 1.0, 0.5), ("two", 1.5, 0.95)], 0),
+        ([("one", 1.0, 0.5)], [("one", 1.1, 0.5), ("two", 1.5, 0.95)], 2),
+        ([("one", 1.0, 0.5)], [("one", 1.4, 0.5)], 0),
+        ([("won", 1.0, 0.5)], [("one", 1.0, 0.5)], 0),
+        ([("oh", 0.6, 0.5), ("one", 1.0, 0.5)], [("one", 1.0, 0.5)], 1),
+        ([("five", 1.0, 0.5), ("five", 1.5, 0.5)], [("five", 1.5, 0.5)], 1),
+        ([("five", 1.0, 0.5)], [("five", 1.0, 0.5), ("five", 1.2, 0.5)], 1),
+        ([("one", 1.8, 0.5)], [("one", 1.8, 0.99)], 0),
+    ],
+)
+def test_a_word_is_committed_when_agreed_or_sure_and_not_too_new(
+    before: list[tuple[str, float, float]], now: list[tuple[str, float, float]], n: int
+) -> None:
+    policy = AgreedOrSure(guard_s=0.3, probability=0.9)
+    assert policy.n_committed([timed(*before)] if before else [], timed(*now), 2.0) == n
+
+
+def test_words_without_times_are_committed_by_agreement_alone() -> None:
+    policy = AgreedOrSure(guard_s=0.3, probability=0.0)
+    assert policy.n_committed([tokens("one two")], tokens("one too"), 2.0) == 1
+    assert policy.n_committed([], tokens("one"), 2.0) == 0
+
+
+def test_every_policy_can_be_had_by_its_name() -> None:
+    made = {name: make(0.2, 0.8) for name, make in POLICIES.items()}
+    assert [p.keep for p in made.values()] == [1, 1, 2, 0]
+    assert not made["finals-only"].may_force
