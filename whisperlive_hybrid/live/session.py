@@ -98,6 +98,8 @@ class Session:
         """The partial window under way."""
         self._partial_at: float | None = None
         """When the newest partial window was asked for."""
+        self._block_s = 0.0
+        """Seconds of audio that come at a time."""
         self._stopping: float | None = None
         """Seconds of audio at `stop`."""
         self._closed = False
@@ -107,6 +109,7 @@ class Session:
 
     def receive_speech(self, events: Sequence[SpeechEvent], now: float) -> None:
         """What the segmenter found, in order."""
+        fresh = 0
         for event in events:
             match event:
                 case SpeechStarted(at):
@@ -114,13 +117,16 @@ class Session:
                 case SpeechAudio(start, samples):
                     running = self._require_running()
                     running.hear(start, samples, self._overlap)
+                    fresh += len(samples)
                     self._drop_speculation(running, unless_end=running.audio.end)
                 case SpeechPaused(at):
                     self._require_running().silent_from = at
                 case SpeechEnded(at, reason):
                     self._end(at, forced=reason == "max_length", now=now)
         self._tell()
-        self._ask(now)
+        if fresh:
+            self._block_s = min(seconds(fresh), self._pace.interval_s)
+        self._ask(now, fresh=fresh > 0)
 
     def receive_hypothesis(self, hypothesis: Hypothesis, now: float) -> None:
         """The result of a window that was asked for by Run."""
@@ -185,7 +191,7 @@ class Session:
         """When `advance` has to be called at the latest, or None."""
         times = [e.retry_at for e in self._ending if e.retry_at is not None]
         if self._partial_wanted(self._running) and self._partial_at is not None:
-            times.append(self._partial_at + self._pace.interval_s)
+            times.append(self._partial_due(self._partial_at, fresh=False))
         return min(times, default=None)
 
     def state(self) -> SessionState:
@@ -266,8 +272,8 @@ class Session:
 
     # --- asking the engine -----------------------------------------------------------------------------------------
 
-    def _ask(self, now: float) -> None:
-        """Ask for what is due."""
+    def _ask(self, now: float, *, fresh: bool = False) -> None:
+        """Ask for what is due. `fresh`: new audio came just now."""
         at_once = 1 if self._rules.history else self._rules.finals_at_once
         for ending in list(self._ending)[:at_once]:
             due = ending.retry_at is None or ending.retry_at <= now
@@ -282,11 +288,15 @@ class Session:
         self._speculate(running, now)
         if not self._partial_wanted(running):
             return
-        if self._partial_at is None or now >= self._partial_at + self._pace.interval_s:
+        if self._partial_at is None or now >= self._partial_due(self._partial_at, fresh=fresh):
             deadline = now + self._pace.interval_s
             self._partial_at, running.heard = now, running.audio.end
             self._partial = self._asking.partial(running, self._told, deadline=deadline)
             self._actions.append(Run(self._partial))
+
+    def _partial_due(self, last: float, *, fresh: bool) -> float:
+        """When the next partial is due. Rather somewhat early or late than just before new audio comes."""
+        return last + self._pace.interval_s + self._block_s / (-2 if fresh else 2)
 
     def _partial_wanted(self, running: RunningUtterance | None) -> bool:
         if running is None or not self._options.interim or self._partial is not None or running.quiet:

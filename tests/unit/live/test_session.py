@@ -49,13 +49,30 @@ def test_partials_keep_their_interval_and_need_new_audio() -> None:
     talk.partial("one")
     talk.hear(0.2)
     assert talk.lanes == [], "the interval is not over"
-    assert talk.session.next_deadline() == pytest.approx(0.7 + 0.5)
-    talk.wait(0.3)
+    assert talk.session.next_deadline() == pytest.approx(0.7 + 0.5 + 0.1)
+    talk.wait(0.45)
     assert talk.lanes == [Lane.PARTIAL]
     talk.partial("one two")
     talk.wait(5.0)
     assert talk.lanes == [], "no new audio came"
     assert talk.session.next_deadline() is None
+
+
+def test_partials_are_asked_for_when_audio_comes_rather_than_just_before() -> None:
+    talk = Talk()
+    talk.start()
+    for asked in [False] * 2 + [True] + [False, True] * 4:
+        talk.hear(0.256)
+        assert (Lane.PARTIAL in talk.lanes) is asked
+        if asked:
+            assert talk.window(Lane.PARTIAL).end == talk.position
+            talk.partial("one")
+    assert talk.session.next_deadline() is None
+    talk.hear(0.256)
+    talk.wait(0.3)
+    assert talk.lanes == [], "the next audio is awaited"
+    talk.wait(0.1)
+    assert talk.lanes == [Lane.PARTIAL], "but not for long"
 
 
 def test_one_partial_at_a_time_however_slow_the_engine_is() -> None:
