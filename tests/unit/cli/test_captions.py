@@ -49,6 +49,17 @@ def test_on_a_terminal_finals_scroll_and_the_tail_is_rewritten(monkeypatch: pyte
     )
 
 
+def test_text_without_a_final_is_withdrawn_when_another_process_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    captions = Captions(out)
+    partial = {"type": "partial", "segment": 0, "append": "one", "tentative": ""}
+    for event in (partial, {"type": "connection", "state": "resumed", "restored": True}, partial):
+        captions.show(event)
+    assert out.getvalue().split("\r\x1b[K") == ["", "one", "one"]
+
+
 def test_jsonl_is_every_event_even_on_a_terminal() -> None:
     assert [json.loads(line) for line in shown(Terminal(), jsonl=True).splitlines()] == EVENTS
 
