@@ -63,10 +63,23 @@ class LevelEngine:
         """Windows wait for it."""
         self.gate.set()
         self.asked: list[Window] = []
+        self.held: list[str] = []
+        """Models that sessions use."""
 
     async def load(self, name: str | None) -> str:
         """See LiveEngine."""
         return name or "levels"
+
+    def hold(self, name: str) -> None:
+        """See LiveEngine."""
+        self.held.append(name)
+
+    def release(self, name: str) -> None:
+        """See LiveEngine."""
+        self.held.remove(name)
+
+    def cancel(self, owner: str) -> None:
+        """See LiveEngine."""
 
     async def transcribe(self, window: Window) -> Hypothesis:
         """See Transcriber."""

@@ -25,6 +25,7 @@ PURE = {
     "live/policy.py",
     "live/transcript.py",
     "live/frames.py",
+    "live/inbox.py",
     "live/progress.py",
     "live/replay.py",
     "live/registry.py",

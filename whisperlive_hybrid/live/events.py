@@ -89,9 +89,13 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Send again from binary message number `frames` on; the events missed follow."""
+    """Send again from binary message number `frames` on; the events missed follow.
+
+    `restored`: the session goes on from its checkpoint. Text of segments without a final is withdrawn; it comes again.
+    """
 
     frames: int
+    restored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

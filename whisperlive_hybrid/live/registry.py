@@ -19,6 +19,12 @@ class _Entry(Generic[T]):
     """When it is forgotten; None while a connection holds it."""
 
 
+def no_such_session(id: str) -> NotFound:
+    """The same for an unknown id and a wrong token."""
+    message = "There is no such session, or its token is another one; it may have expired."
+    return NotFound(message, kind="session", id=id, code="no_such_session")
+
+
 class Registry(Generic[T]):
     """Sessions by id. A session is held by a connection, or waits for one until it expires."""
 
@@ -34,11 +40,22 @@ class Registry(Generic[T]):
 
         Raises NotFound, the same for an unknown id and a wrong token, so that ids cannot be tried out.
         """
+        session = self.get(id, token)
+        if session is None:
+            raise no_such_session(id)
+        return session
+
+    def get(self, id: str, token: str) -> T | None:
+        """The same without the error."""
         entry = self._entries.get(id)
         if entry is None or not hmac.compare_digest(entry.token.encode(), token.encode("utf-8", "replace")):
-            message = "There is no such session, or its token is another one; it may have expired."
-            raise NotFound(message, kind="session", id=id, code="no_such_session")
+            return None
         return entry.session
+
+    def any(self, id: str) -> T | None:
+        """The session of this id, whoever asks."""
+        entry = self._entries.get(id)
+        return None if entry is None else entry.session
 
     def hold(self, id: str) -> None:
         """A connection holds the session from now on: it does not expire."""

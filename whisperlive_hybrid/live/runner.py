@@ -1,28 +1,29 @@
-"""All live sessions of this process: opening, resuming, expiry, shutdown. With running_session.py, all that awaits."""
+"""All live sessions of this process: opening, resuming, expiry, pace, shutdown."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import logging
-import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
-from whisperlive_hybrid.audio.codecs import make_decoder
-from whisperlive_hybrid.errors import Refused
+from whisperlive_hybrid.errors import HybridError, Refused
+from whisperlive_hybrid.live.checkpoint import Store, pack
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Ready, Resumed
 from whisperlive_hybrid.live.link import Link
+from whisperlive_hybrid.live.opening import LiveEngine, LiveModels, Opener
+from whisperlive_hybrid.live.pacing import Pacer, PaceRules
 from whisperlive_hybrid.live.policy import CommitPolicy, LocalAgreement
-from whisperlive_hybrid.live.registry import Registry
+from whisperlive_hybrid.live.registry import Registry, no_such_session
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.rules import LiveRules
-from whisperlive_hybrid.live.running_session import RunningSession, Surroundings, Transcriber
-from whisperlive_hybrid.live.session import Session
+from whisperlive_hybrid.live.running_session import Beginning, RunningSession, Surroundings
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
 log = logging.getLogger(__name__)
@@ -31,14 +32,7 @@ HEARTBEAT_S = 10.0
 DECODE_THREADS = 2
 RECONNECT_WITHIN_MS = 5000
 """How soon a client should come back after `go_away`."""
-
-
-class LiveEngine(Transcriber, Protocol):
-    """What the live room needs of the engine."""
-
-    async def load(self, name: str | None) -> str:
-        """Load the model; returns its full name."""
-        ...
+PACE_EVERY_S: Final = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +49,7 @@ class LiveLimits:
 
 
 class LiveService:
-    """Opens and keeps live sessions."""
+    """Opens and keeps live sessions. With a `store` they go on in another process when this one ends."""
 
     def __init__(
         self,
@@ -65,13 +59,21 @@ class LiveService:
         rules: LiveRules | None = None,
         limits: LiveLimits | None = None,
         policy: Callable[[], CommitPolicy] = LocalAgreement,
+        models: LiveModels | None = None,
+        pace: PaceRules | None = None,
+        store: Store | None = None,
     ) -> None:
         self._engine = engine
-        self._vad = vad
         self._rules = rules or LiveRules()
         self._limits = limits or LiveLimits()
-        self._policy = policy
+        self._opener = Opener(engine, vad, self._rules, models or LiveModels(), policy)
+        interval_s = self._rules.partial_interval_s
+        self._pacer = Pacer(pace or PaceRules(interval_s, max(interval_s, PaceRules().longest_s)))
+        self._pace = self._pacer.pace
+        self._pace_timer: asyncio.TimerHandle | None = None
+        self._store = store
         self._registry: Registry[RunningSession] = Registry()
+        self._resuming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._opening = 0
         self._draining = False
         self._gone = asyncio.Event()
@@ -84,7 +86,13 @@ class LiveService:
     async def __aenter__(self) -> Self:
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="live-decode")
         self._surroundings = Surroundings(
-            self._engine, self._threads, self._limits.heartbeat_s, self._limits.idle_s, self._on_let_go
+            self._engine,
+            self._threads,
+            self._limits.heartbeat_s,
+            self._limits.idle_s,
+            self._on_let_go,
+            self._on_lost,
+            self._on_timing,
         )
         return self
 
@@ -92,10 +100,11 @@ class LiveService:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._draining = True
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for timer in (self._expiry, self._pace_timer):
+            if timer is not None:
+                timer.cancel()
         for session in self._registry.sessions:
-            self._end(session)
+            self._end(session, keep=True)
         await asyncio.gather(*self._closing)
         if self._threads is not None:
             self._threads.shutdown()
@@ -110,47 +119,53 @@ class LiveService:
         """Sessions that lost their connection and may be resumed."""
         return self._registry.n_waiting
 
-    async def open(self, options: LiveOptions) -> Link:
-        """A new session and its connection's hold on it.
+    async def open(self, options: LiveOptions, *, can_resume: bool = True) -> Link:
+        """A new session and its connection's hold on it. `can_resume`: its client knows how to come back to it.
 
         Raises Refused (full, shutting_down), BadInput (codec), NotFound or ModelUnavailable (model).
         """
-        self._require_accepting()
-        if self._registry.n_held + self._opening >= self._limits.max_sessions:
-            message = f"All {self._limits.max_sessions} live sessions are taken."
-            raise Refused(message, retry_after_s=self._limits.retry_after_s)
-        decoder = make_decoder(options.codec, sample_rate=options.sample_rate, channels=options.channels)
+        self._require_room()
         self._opening += 1
         try:
-            model = await self._engine.load(options.model)
+            beginning = await self._opener.new(options)
+            if self._store is not None and can_resume:
+                beginning = await self._durable(beginning, self._store)
+            session = self._begin(beginning)
         finally:
             self._opening -= 1
-        self._require_accepting()
-        assert self._surroundings is not None, "LiveService is used outside its context"
-        state = Session(secrets.token_hex(8), options, model=model, rules=self._rules, policy=self._policy())
-        session = RunningSession(state, options, decoder, self._vad.open(), self._surroundings)
-        self._registry.add(session.id, session.token, session)
-        settings = self._settings(options, model)
+        settings = self._settings(options, beginning.model)
         session.tell(Ready(session.id, session.token, settings, self._limits.heartbeat_s, self._limits.resume_s))
         link = Link(session)
         session.hold(link)
+        session.receive_pace(self._pace)
         return link
 
     async def resume(self, id: str, token: str, last_event: int) -> Link:
         """A new connection's hold on a session; an older connection of it is closed (4410).
 
-        Raises NotFound: no_such_session, or events_gone when events after `last_event` are no longer kept.
+        A session that this process does not have is taken over from the one that has it, or had.
+        Raises NotFound: no_such_session, or events_gone when events after `last_event` are no longer kept; Refused.
         """
-        session = self._registry.find(id, token)
-        session.log.rewind(last_event)
-        self._registry.hold(id)
-        link = Link(session, Numbered(last_event, Resumed(session.received)))
-        session.hold(link)
+        self._require_accepting()
+        lock = self._resuming.setdefault(id, asyncio.Lock())
+        async with lock:
+            await self._forget_if_lost(id)
+            session = self._registry.get(id, token)
+            restored = session is None
+            if session is None:
+                session = await self._restore(id, token, last_event)
+            else:
+                session.log.rewind(last_event)
+            self._registry.hold(id)
+            link = Link(session, Numbered(last_event, Resumed(session.received, restored)))
+            session.hold(link)
         self._set_expiry()
+        if restored:
+            session.receive_pace(self._pace)
         return link
 
     async def drain(self, grace_s: float) -> None:
-        """Take no new sessions; finalize what was received, tell it, close 1012. Returns when all are gone."""
+        """Take no new sessions; finish what is under way, tell it, close 1012. Returns when all are gone."""
         self._draining = True
         for session in self._registry.sessions:
             session.go_away(RECONNECT_WITHIN_MS)
@@ -169,6 +184,12 @@ class LiveService:
             message = "The server is shutting down."
             raise Refused(message, retry_after_s=RECONNECT_WITHIN_MS / 1000, code="shutting_down")
 
+    def _require_room(self) -> None:
+        self._require_accepting()
+        if self._registry.n_held + self._opening >= self._limits.max_sessions:
+            message = f"All {self._limits.max_sessions} live sessions are taken."
+            raise Refused(message, retry_after_s=self._limits.retry_after_s)
+
     def _settings(self, options: LiveOptions, model: str) -> dict[str, Any]:
         """The settings in force, as `ready` tells them."""
         settings = dataclasses.asdict(options)
@@ -180,11 +201,90 @@ class LiveService:
         settings["partial_interval_ms"] = round(self._rules.partial_interval_s * 1000)
         return settings
 
-    # --- sessions without a connection -----------------------------------------------------------------------------
+    # --- how sessions begin ----------------------------------------------------------------------------------------
+
+    def _begin(self, beginning: Beginning) -> RunningSession:
+        """The session at work. Raises Refused when the server began to shut down meanwhile."""
+        try:
+            self._require_accepting()
+        except Refused:
+            beginning.ears.vad.close()
+            self._release(beginning.models)
+            raise
+        assert self._surroundings is not None, "LiveService is used outside its context"
+        session = RunningSession(beginning, self._surroundings)
+        self._registry.add(session.id, session.token, session)
+        self._set_pace_timer()
+        return session
+
+    async def _durable(self, beginning: Beginning, store: Store) -> Beginning:
+        """The same with a record in the store, from the start; without, where that fails."""
+        id = beginning.session.id
+        try:
+            await store.create(id, beginning.token, pack(beginning.checkpoint(beginning.mark)))
+        except HybridError as error:
+            log.error("live session %s: no checkpoint can be written: %s", id, error)
+            return beginning
+        return dataclasses.replace(beginning, store=store)
+
+    async def _forget_if_lost(self, id: str) -> None:
+        """Another process may have taken the session over and been left again, without a write of ours since."""
+        session = self._registry.any(id)
+        if session is None or not session.resumable or self._store is None:
+            return
+        with suppress(HybridError):  # it cannot be told: then it is still ours
+            if not await self._store.owns(id) and self._registry.any(id) is session:
+                self._on_lost(session)
+
+    async def _restore(self, id: str, token: str, last_event: int) -> RunningSession:
+        """The session as its checkpoint has it. Raises NotFound, Refused, and what Opener.restored does."""
+        if self._store is None:
+            raise no_such_session(id)
+        self._require_room()
+        self._opening += 1
+        try:
+            written = await self._store.take(id, token)
+            if written is None:
+                raise no_such_session(id)
+            beginning = await self._opener.restored(id, token, written, last_event, self._store)
+            session = self._begin(beginning)
+        finally:
+            self._opening -= 1
+        log.info("live session %s goes on in this process", id)
+        return session
+
+    def _release(self, models: list[str]) -> None:
+        for model in models:
+            self._engine.release(model)
+
+    # --- pace ------------------------------------------------------------------------------------------------------
+
+    def _on_timing(self, queued_s: float, took_s: float) -> None:
+        self._pacer.receive(queued_s, took_s, asyncio.get_running_loop().time())
+        self._spread_pace()
+
+    def _spread_pace(self) -> None:
+        if self._pacer.pace is not self._pace:
+            self._pace = self._pacer.pace
+            for session in self._registry.sessions:
+                session.receive_pace(self._pace)
+
+    def _set_pace_timer(self) -> None:
+        """Nothing runs while there is no session."""
+        if self._pace_timer is None and self._registry.sessions and not self._draining:
+            self._pace_timer = asyncio.get_running_loop().call_later(PACE_EVERY_S, self._advance_pace)
+
+    def _advance_pace(self) -> None:
+        self._pace_timer = None
+        self._pacer.advance(asyncio.get_running_loop().time())
+        self._spread_pace()
+        self._set_pace_timer()
+
+    # --- how sessions end ------------------------------------------------------------------------------------------
 
     def _on_let_go(self, session: RunningSession, clean: bool) -> None:
         if clean or session.untouched or self._draining or self._limits.resume_s <= 0:
-            self._end(session)
+            self._end(session, keep=self._draining and not clean)
             return
         if self._registry.n_waiting >= self._limits.max_sessions:
             oldest = self._registry.oldest_waiting()
@@ -193,12 +293,25 @@ class LiveService:
         self._registry.let_wait(session.id, asyncio.get_running_loop().time() + self._limits.resume_s)
         self._set_expiry()
 
-    def _end(self, session: RunningSession) -> None:
+    def _on_lost(self, session: RunningSession) -> None:
+        if self._registry.any(session.id) is session:
+            self._end(session, keep=True)
+
+    def _end(self, session: RunningSession, *, keep: bool = False) -> None:
+        """The session is over here. `keep` its checkpoint: it may go on elsewhere."""
         self._registry.remove(session.id)
         self._tell_if_gone()
-        task = asyncio.create_task(session.close(), name=f"live {session.id} close")
+        task = asyncio.create_task(self._close(session, keep), name=f"live {session.id} close")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def _close(self, session: RunningSession, keep: bool) -> None:
+        await session.close()
+        self._engine.cancel(session.id)
+        self._release(session.models)
+        if session.resumable and not keep and self._store is not None:
+            with suppress(HybridError):  # it expires
+                await self._store.delete(session.id)
 
     def _set_expiry(self) -> None:
         if self._expiry is not None:

@@ -1,8 +1,8 @@
-"""One live session at work: the state machine, its decoder, its voice activity, its windows in the engine, its timer.
+"""One live session at work: the state machine with its input, its windows in the engine, its client, its checkpoints.
 
-Everything happens on the event loop, so nothing here needs a lock. One task works off what was received, in order:
-decode → voice activity → segmenter → session; a session that has too much audio waiting for finals stops there, the
-inbox fills, and the connection is not read any further. Each window has a task of its own.
+Everything happens on the event loop, so nothing here needs a lock. `input_pump.py` brings speech, `window_tasks.py`
+results of windows, a timer the time; after each of them the session's actions are carried out. A final goes out once
+the checkpoint that holds it is safe; so does the acknowledgement of audio that may be forgotten.
 """
 
 from __future__ import annotations
@@ -10,48 +10,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Final
 
-from whisperlive_hybrid.audio.decoder import StreamDecoder
-from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples, n_samples, seconds
-from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.audio.samples import seconds
 from whisperlive_hybrid.engine.window import Window
-from whisperlive_hybrid.errors import BadInput, HybridError, Unavailable
+from whisperlive_hybrid.errors import HybridError, Unavailable
 from whisperlive_hybrid.live.actions import Cancel, Close, Run, Send
+from whisperlive_hybrid.live.checkpoint import Checkpoint, Checkpointer, Store
 from whisperlive_hybrid.live.commands import Audio, Flush, LiveOptions, Stop
-from whisperlive_hybrid.live.events import Ack, Done, Event, Failed, GoAway, Heartbeat, failed_by
-from whisperlive_hybrid.live.events import Final as FinalEvent
-from whisperlive_hybrid.live.frames import FrameLedger
+from whisperlive_hybrid.live.events import Done, Event, Failed, GoAway, Heartbeat, failed_by
+from whisperlive_hybrid.live.frames import Mark
+from whisperlive_hybrid.live.input_pump import Ears, InputPump
 from whisperlive_hybrid.live.link import Closing, Link
-from whisperlive_hybrid.live.replay import EventLog
+from whisperlive_hybrid.live.pacing import Pace
+from whisperlive_hybrid.live.progress import SILENT_INTERVAL_S, Progress
+from whisperlive_hybrid.live.replay import EventLog, Numbered
 from whisperlive_hybrid.live.session import Session
-from whisperlive_hybrid.speech.segmenter import Segmenter
-from whisperlive_hybrid.speech.silero import FRAME
-from whisperlive_hybrid.speech.vad_batcher import VadStream
+from whisperlive_hybrid.live.window_tasks import Outcome, Transcriber, WindowTasks
+from whisperlive_hybrid.speech.speech import SpeechEvent
 
 log = logging.getLogger(__name__)
 
-INBOX_BYTES: Final = 2 * 2**20
-"""Received and not yet decoded; the largest message is half of it."""
-IN_PLACE_BYTES: Final = 2**15
-"""PCM messages up to this (3 ms of work at 4 kHz, the slowest) are converted on the loop, larger ones in a thread."""
-BLOCK_S: Final = 2.0
-"""Samples are worked off in blocks of this, so that a large message does not hold the loop."""
-ACK_INTERVAL_S: Final = 0.5
 MAX_WAITING_EVENTS: Final = 256
 """Events a client has not fetched: finals, mostly, because newer partials replace older ones. More is a slow client."""
-
-
-class Transcriber(Protocol):
-    """What a session needs of the engine."""
-
-    async def transcribe(self, window: Window) -> Hypothesis:
-        """The result of one window. Cancelling the call cancels the window."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,77 +49,107 @@ class Surroundings:
     idle_s: float
     on_let_go: Callable[[RunningSession, bool], None]
     """Called when the session lost its connection; True when nobody will come back."""
+    on_lost: Callable[[RunningSession], None]
+    """Called when another process has taken the session over."""
+    on_timing: Callable[[float, float], None]
+    """How long a window waited and how long it took, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a session begins with, here or where another process left it."""
+
+    session: Session
+    options: LiveOptions
+    model: str
+    partial_model: str | None
+    token: str
+    ears: Ears
+    log: EventLog = field(default_factory=EventLog)
+    mark: Mark = field(default_factory=Mark)
+    store: Store | None = None
+    """Where it has a record, if another process may go on with it."""
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models it uses."""
+        return [name for name in (self.model, self.partial_model) if name is not None]
+
+    def checkpoint(self, mark: Mark) -> Checkpoint:
+        """The session as it is now, with its audio from `mark` on still to be heard."""
+        events = self.log
+        state = self.session.state()
+        return Checkpoint(self.options, self.model, self.partial_model, state, mark, events.next_number, events.floor)
 
 
 class RunningSession:
     """See above. Made by LiveService, ended by `close`."""
 
-    def __init__(
-        self,
-        session: Session,
-        options: LiveOptions,
-        decoder: StreamDecoder,
-        vad: VadStream,
-        surroundings: Surroundings,
-    ) -> None:
-        self.id = session.id
-        self.token = secrets.token_urlsafe(18)
-        self.log = EventLog()
+    def __init__(self, beginning: Beginning, surroundings: Surroundings) -> None:
+        self.id = beginning.session.id
+        self.token = beginning.token
+        self.log = beginning.log
         self.closing: Closing | None = None
         """Set when everything is told."""
-        self._session = session
-        self._decoder = decoder
-        self._vad = vad
+        self._beginning = beginning
+        self._session = beginning.session
         self._around = surroundings
-        self._segmenter = Segmenter(options.speech)
-        self._margin = n_samples((options.speech.pre_roll_ms + options.speech.min_speech_ms) / 1000) + FRAME
-        """The newest samples may still become the beginning of an utterance."""
-        self._in_place = options.codec in ("pcm_s16le", "pcm_f32le")
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
-        self._frames = FrameLedger()
-        self._decoded = 0
-        """Samples decoded."""
-        self._heard = 0
-        """Samples that went through voice activity and segmenter."""
-        self._sealed = 0
-        """Position of the last flush: nothing before it can become speech any more."""
-        self._acked = Ack(0, 0)
-        self._acked_at = self._now()
-        self._inbox: deque[Audio | Flush | Stop | GoAway] = deque()
-        self._inbox_bytes = 0
-        self._work = asyncio.Event()
-        self._room = asyncio.Event()
-        self._not_full = asyncio.Event()
-        self._windows: dict[int, asyncio.Task[None]] = {}
+        durable = beginning.store is not None
+        self._progress = Progress(self._now(), beginning.mark, SILENT_INTERVAL_S if durable else 0.0)
+        self._checkpointer = Checkpointer(self.id, beginning.store, self._on_written, self._on_lost)
+        self._windows = WindowTasks(self.id, surroundings.engine, self._on_outcome, surroundings.on_timing)
         self._link: Link | None = None
-        self._ending: tuple[Failed | GoAway | None, Closing] | None = None
+        self._ending: tuple[Failed | None, Closing] | None = None
         """What to say and how to close once everything is final, other than by `stop`."""
+        self._leaving = False
+        """What runs is left to another process: only finals under way are waited for."""
+        self._last_words: tuple[Event | None, Closing] | None = None
+        """All is final; to be said once the checkpoint is safe."""
+        self._closed = False
         self._touched = self._heartbeat_at = self._now()
         self._timer: asyncio.TimerHandle | None = None
-        self._pump_task = asyncio.create_task(self._pump(), name=f"live {self.id}")
+        self._pump = InputPump(
+            f"live {self.id}",
+            self,
+            beginning.ears,
+            options=beginning.options,
+            frames=self._progress.frames,
+            threads=surroundings.threads,
+            snapshots=durable,
+        )
 
     # --- connections -----------------------------------------------------------------------------------------------
 
     @property
     def received(self) -> int:
         """Binary messages taken."""
-        return self._frames.received
+        return self._progress.frames.received
 
     @property
     def untouched(self) -> bool:
         """Nothing was received yet."""
-        return self._frames.received == 0 and not self._inbox
+        return self.received == 0 and self._pump.idle
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models it uses."""
+        return self._beginning.models
+
+    @property
+    def resumable(self) -> bool:
+        """Another process could go on with it."""
+        return self._beginning.store is not None
 
     def hold(self, link: Link) -> None:
         """`link` is the session's connection from now on; the one before is closed."""
         before, self._link = self._link, link
         if before is not None:
-            message = "A newer connection has resumed this session."
-            before.end(Closing(4410, "taken over"), Failed("taken_over", message, fatal=True))
+            _end_taken_over(before)
         self.touch()
         self._heartbeat_at = self._now()
-        self._room.set()
+        self._pump.look_again()
         self._set_timer()
 
     def let_go(self, link: Link, *, clean: bool) -> None:
@@ -151,200 +165,97 @@ class RunningSession:
 
     def tell(self, event: Event) -> None:
         """Queue an event for the client."""
-        if (numbered := self.log.push(event)) is not None:
-            self.log.release(numbered.number)
+        self._push(event)
+
+    def _push(self, event: Event) -> Numbered | None:
+        numbered = self.log.push(event)
         if self._link is not None:
             if self.log.n_waiting > MAX_WAITING_EVENTS:
                 log.info("live session %s: client reads too slowly, connection closed", self.id)
                 self._link.end(Closing(1013, "reading too slowly"))
             self._link.wake()
+        return numbered
 
     async def take(self, command: Audio | Flush | Stop, link: Link) -> None:
         """Add to the inbox, waiting for room. Nothing is taken from a connection that has been taken over."""
-        while self._inbox_bytes >= INBOX_BYTES and not link.ended:
-            self._room.clear()
-            await self._room.wait()
+        while self._pump.full and not link.ended:
+            await self._pump.wait_for_room()
         if link.ended or self._ending is not None:
             return
-        if isinstance(command, Audio):
-            self._frames.take()
-            self._inbox_bytes += len(command.data)
-        self._inbox.append(command)
+        self._pump.put(command)
         self.touch()
-        self._work.set()
         self._set_timer()
 
     def go_away(self, reconnect_within_ms: int) -> None:
-        """The server shuts down: finalize what was received, then close 1012."""
-        self._inbox.append(GoAway(reconnect_within_ms))
-        self._work.set()
+        """The server shuts down: close 1012 once all is final that was received, or that is being made final.
+
+        A client that can come back says the rest again: then what runs is not cut short.
+        """
+        if not self.resumable:
+            self._pump.put(GoAway(reconnect_within_ms))
+            return
+        self.tell(GoAway(reconnect_within_ms))
+        if self._pump.finished:  # it stopped, or ends for another reason: that is soon over
+            return
+        self._leaving = True
+        self._ending = (None, Closing(1012, "server is going away"))
+        self._pump.cancel()
+        self._pump.look_again()
+        self._apply()
 
     async def close(self) -> None:
         """End all tasks; the session cannot be used any more."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         link, self._link = self._link, None
         if link is not None:
             link.end(Closing(1012, "server is going away"))
-        tasks = [self._pump_task, *self._windows.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._vad.close()
-        log.info("live session %s is over: %.1f s of audio", self.id, seconds(self._decoded))
+        await asyncio.gather(self._pump.close(), self._windows.close())
+        await self._checkpointer.close()
+        log.info("live session %s is over: %.1f s of audio", self.id, seconds(self._pump.decoded))
 
-    # --- from bytes to speech --------------------------------------------------------------------------------------
+    # --- what comes in ---------------------------------------------------------------------------------------------
 
-    async def _pump(self) -> None:
-        """Work off the inbox, in order."""
-        try:
-            while self.closing is None:
-                while not self._inbox:
-                    self._work.clear()
-                    await self._work.wait()
-                command = self._inbox.popleft()
-                if isinstance(command, Audio):
-                    self._inbox_bytes -= len(command.data)
-                    self._room.set()
-                try:
-                    if not await self._work_off(command):
-                        return
-                except HybridError as error:
-                    self._fail(error, 1011 if isinstance(error, Unavailable) else 1003)
-                    return
-        except Exception:
-            self._end_with(self._our_fault(), 1011, "our fault")
+    @property
+    def full(self) -> bool:
+        """See Hearer."""
+        return self._session.full
 
-    async def _work_off(self, command: Audio | Flush | Stop | GoAway) -> bool:
-        """Do what was asked; False when nothing more is to be worked off."""
-        match command:
-            case Audio(data):
-                samples = await self._decode(data)
-                self._decoded += len(samples)
-                self._frames.decoded(self._decoded)
-                self._frames.mark()
-                await self._hear(samples)
-                self._ack()
-                self._set_timer()
-            case Flush():
-                self._flush()
-            case Stop():
-                await self._hear_tail()
-                self._flush()
-                self._session.stop(seconds(self._decoded), self._now())
-                self._apply()
-                return False
-            case GoAway():
-                self.tell(command)
-                self._end_with(None, 1012, "server is going away")
-                return False
-        return True
-
-    async def _decode(self, data: bytes) -> Samples:
-        if self._in_place and len(data) <= IN_PLACE_BYTES:
-            return self._decoder.feed(data)
-        return await self._loop.run_in_executor(self._around.threads, self._decoder.feed, data)
-
-    async def _hear(self, samples: Samples) -> None:
-        step = int(BLOCK_S * SAMPLE_RATE)
-        for i in range(0, len(samples), step):
-            block = samples[i : i + step]
-            while self._session.full:
-                self._not_full.clear()
-                await self._not_full.wait()
-            probabilities = await self._vad.probabilities(block)
-            events = self._segmenter.feed(block, probabilities)
-            self._heard += len(block)
-            self._session.receive_speech(events, self._now())
-            self._apply()
-
-    async def _hear_tail(self) -> None:
-        """What the decoder still holds at the end of the stream."""
-        try:
-            tail = self._decoder.flush()
-        except BadInput as error:
-            # Only what is left is bad: everything before it is heard as usual, and the client told of the rest.
-            self.tell(failed_by(error, fatal=False))
-            return
-        self._decoded += len(tail)
-        await self._hear(tail)
-
-    def _flush(self) -> None:
-        self._session.receive_speech(self._segmenter.flush(), self._now())
-        self._sealed = self._heard
+    def hear(self, events: Sequence[SpeechEvent]) -> None:
+        """See Hearer."""
+        self._session.receive_speech(events, self._now())
         self._apply()
 
-    def _fail(self, error: HybridError, code: int) -> None:
-        """The audio cannot be decoded any further: what was heard is finalized, then the client is told."""
-        self._end_with(failed_by(error, fatal=True), code, error.code)
+    def worked_off(self) -> None:
+        """See Hearer."""
+        self._apply()
 
-    def _our_fault(self) -> Failed:
-        """What a client is told of the exception being handled, which goes to the log."""
-        incident = secrets.token_hex(4)
-        log.exception("live session %s failed (incident %s)", self.id, incident)
-        return Failed("internal_error", f"Our fault; incident {incident}.", fatal=True)
+    def stop(self, audio_s: float) -> None:
+        """See Hearer."""
+        self._session.stop(audio_s, self._now())
+        self._apply()
 
-    def _end_with(self, event: Failed | None, code: int, reason: str) -> None:
-        self._ending = (event, Closing(code, reason))
-        self._room.set()
-        try:
-            self._flush()
-        except Exception:  # the state machine itself is broken: say so at least
-            log.exception("live session %s cannot be finalized", self.id)
-            self._finish()
+    def leave(self, go_away: GoAway) -> None:
+        """See Hearer."""
+        self.tell(go_away)
+        self._end_with(None, Closing(1012, "server is going away"))
 
-    # --- what the state machine wants done -------------------------------------------------------------------------
+    def cannot_decode(self, error: HybridError) -> None:
+        """See Hearer: what was heard is finalized, then the client is told."""
+        code = 1011 if isinstance(error, Unavailable) else 1003
+        self._end_with(failed_by(error, fatal=True), Closing(code, error.code))
 
-    def _apply(self) -> None:
-        for action in self._session.actions():
-            match action:
-                case Send(event):
-                    if isinstance(event, Done):
-                        self._ack(force=True)
-                    self.tell(event)
-                    if isinstance(event, FinalEvent):
-                        self._ack(force=True)
-                case Run(window):
-                    task = asyncio.create_task(self._infer(window), name=f"live {self.id} window {window.id}")
-                    self._windows[window.id] = task
-                case Cancel(window_id):
-                    if task_of := self._windows.get(window_id):
-                        task_of.cancel()
-                case Close(reason):
-                    self._close_with(Closing(1000, reason))
-        if not self._session.full:
-            self._not_full.set()
-        if self._ending is not None and self._session.idle and self.closing is None:
-            self._finish()
-        self._set_timer()
+    def broken(self) -> None:
+        """See Hearer."""
+        self._end_with(self._our_fault(), Closing(1011, "our fault"))
 
-    def _finish(self) -> None:
-        """Everything is final: say why it ends, and end."""
-        assert self._ending is not None
-        event, closing = self._ending
-        self._ack(force=True)
-        if event is not None:
-            self.tell(event)
-        self._close_with(closing)
+    def receive_pace(self, pace: Pace) -> None:
+        """How often partials may be made from now on."""
+        self._session.receive_pace(pace, self._now())
+        self._apply()
 
-    def _close_with(self, closing: Closing) -> None:
-        if self.closing is None:
-            self.closing = closing
-        if self._link is not None:
-            self._link.wake()
-
-    async def _infer(self, window: Window) -> None:
-        outcome: Hypothesis | HybridError
-        try:
-            outcome = await self._around.engine.transcribe(window)
-        except HybridError as error:
-            log.debug("live session %s: window %d failed: %s", self.id, window.id, error)
-            outcome = error
-        except Exception as error:
-            log.exception("live session %s: window %d failed", self.id, window.id)
-            outcome = Unavailable(f"{type(error).__name__}")
-        finally:
-            self._windows.pop(window.id, None)
+    def _on_outcome(self, window: Window, outcome: Outcome) -> None:
         try:
             if isinstance(outcome, HybridError):
                 self._session.receive_failure(window.id, outcome, self._now())
@@ -352,39 +263,122 @@ class RunningSession:
                 self._session.receive_hypothesis(outcome, self._now())
             self._apply()
         except Exception:  # the window is lost to the state machine: it would wait for it for ever
-            self._pump_task.cancel()
+            self._pump.cancel()
             self._ending = (self._our_fault(), Closing(1011, "our fault"))
             self._finish()
 
-    # --- acknowledgements and time ---------------------------------------------------------------------------------
+    def _our_fault(self) -> Failed:
+        """What a client is told of the exception being handled, which goes to the log."""
+        incident = secrets.token_hex(4)
+        log.exception("live session %s failed (incident %s)", self.id, incident)
+        return Failed("internal_error", f"Our fault; incident {incident}.", fatal=True)
+
+    # --- what the state machine wants done -------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        finals: list[Numbered] = []
+        done: Done | None = None
+        for action in self._session.actions():
+            match action:
+                case Send(Done() as event):
+                    done = event
+                case Send(event):
+                    if (numbered := self._push(event)) is not None:
+                        finals.append(numbered)
+                case Run(window):
+                    self._windows.start(window)
+                case Cancel(window_id):
+                    self._windows.cancel(window_id)
+                case Close(reason):
+                    self._last_words = self._last_words or (done, Closing(1000, reason))
+        if not self._session.full:
+            self._pump.go_on()
+        finished = self._session.idle or (self._leaving and self._session.backlog_s == 0)
+        if self._ending is not None and finished:
+            self._last_words = self._last_words or self._ending
+        self._write(finals)
+        self._set_timer()
+
+    def _end_with(self, event: Failed | None, closing: Closing) -> None:
+        """Finalize what was heard, then say why it ends."""
+        self._ending = (event, closing)
+        self._pump.look_again()
+        try:
+            self._pump.flush()
+        except Exception:  # the state machine itself is broken: say so at least
+            log.exception("live session %s cannot be finalized", self.id)
+            self._finish()
+
+    def _finish(self) -> None:
+        """Say why it ends, and end."""
+        self._last_words = self._last_words or self._ending
+        self._write([])
+
+    # --- checkpoints and acknowledgements --------------------------------------------------------------------------
+
+    def _write(self, finals: Sequence[Numbered]) -> None:
+        """Write a checkpoint if there is a reason to."""
+        over = self._last_words is not None and not self._leaving
+        settled = self._pump.heard if over else self._session.settled(self._pump.settled)
+        self._progress.frames.settle(settled)
+        now = self._now()
+        if self.closing is not None or self._closed:
+            return
+        if finals or self._last_words is not None or self._progress.checkpoint_due(now):
+            self._checkpointer.write(self._beginning.checkpoint(self._progress.ask(now)), finals)
+
+    def _on_written(self, checkpoint: Checkpoint, n_finals: int, safe: bool) -> None:
+        self.log.release(checkpoint.next_number - 1)
+        if safe:
+            self._progress.written(checkpoint.mark.frames)
+        else:
+            self._progress.not_written()
+        over = self._last_words is not None and self._checkpointer.idle
+        self._ack(force=n_finals > 0 or over)
+        if over and self.closing is None:
+            assert self._last_words is not None
+            event, self.closing = self._last_words
+            if event is not None:
+                self._push(event)
+        if self._link is not None:
+            self._link.wake()
+        self._set_timer()
+
+    def _on_lost(self) -> None:
+        """Another process goes on with the session."""
+        log.info("live session %s was taken over by another process", self.id)
+        self._closed = True
+        if self._link is not None:
+            _end_taken_over(self._link)
+        self._around.on_lost(self)
 
     def _ack(self, *, force: bool = False) -> None:
         """Tell what was received and what is final, if that is news; not too often unless forced."""
-        position = self._session.settled(max(self._heard - self._margin, self._sealed))
-        ack = Ack(self._frames.received, self._frames.settle(position))
-        if ack != self._acked and (force or self._now() >= self._acked_at + ACK_INTERVAL_S):
-            self._acked, self._acked_at = ack, self._now()
-            self.tell(ack)
+        ack = self._progress.ack(self._now(), force=force)
+        if ack is not None:
+            self._push(ack)
+
+    # --- time ------------------------------------------------------------------------------------------------------
 
     def _set_timer(self) -> None:
         """Wake at the nearest deadline."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        times = []
-        deadline = self._session.next_deadline()
-        if deadline is not None:
-            times.append(deadline)
-        if self._acked.received != self._frames.received:
-            times.append(self._acked_at + ACK_INTERVAL_S)
-        if self._link is not None and self.closing is None:
-            times += [self._heartbeat_at + self._around.heartbeat_s, self._idle_at()]
-        if times:
+        if self._closed:
+            return
+        times = [self._session.next_deadline()]
+        if self.closing is None:
+            times.append(self._progress.next_deadline())
+            if self._link is not None:
+                times += [self._heartbeat_at + self._around.heartbeat_s, self._idle_at()]
+        due = min((t for t in times if t is not None), default=None)
+        if due is not None:
             # Never at once: a deadline that is always due must not starve the loop.
-            self._timer = self._loop.call_at(max(min(times), self._now() + 0.005), self._tick)
+            self._timer = self._loop.call_at(max(due, self._now() + 0.005), self._tick)
 
     def _idle_at(self) -> float:
-        busy = bool(self._inbox) or self._session.backlog_s > 0
+        busy = not self._pump.idle or self._session.backlog_s > 0
         return (self._now() if busy else self._touched) + self._around.idle_s
 
     def _tick(self) -> None:
@@ -396,8 +390,13 @@ class RunningSession:
                 self._heartbeat_at = now
                 self.tell(Heartbeat())
             if now >= self._idle_at() and self._ending is None:
-                self._pump_task.cancel()
+                self._pump.cancel()
                 message = f"Nothing was received for {self._around.idle_s:g} s."
-                self._end_with(Failed("idle", message, fatal=True), 4408, "idle")
+                self._end_with(Failed("idle", message, fatal=True), Closing(4408, "idle"))
         self._ack()
         self._apply()
+
+
+def _end_taken_over(link: Link) -> None:
+    message = "A newer connection has resumed this session."
+    link.end(Closing(4410, "taken over"), Failed("taken_over", message, fatal=True))

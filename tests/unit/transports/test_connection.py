@@ -14,10 +14,10 @@ import pytest
 
 from tests.support.memory_connection import MemoryConnection
 from tests.support.spoken_levels import LevelEngine, LevelVad, speak
-from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
+from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.window import Window
-from whisperlive_hybrid.live import running_session
+from whisperlive_hybrid.live import inbox, running_session
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
@@ -57,6 +57,7 @@ async def served(engine: LevelEngine, limits: LiveLimits | None = None) -> Async
         yield serving
     for task in serving.tasks:
         await asyncio.wait_for(task, 5)
+    assert engine.held == [], "every model is let go"
     await asyncio.sleep(0)  # cancelled ones of the test's own connection
     assert asyncio.all_tasks() - before == set(), "every task has ended"
 
@@ -164,7 +165,7 @@ async def test_a_client_that_sends_faster_than_is_transcribed_is_slowed_and_lose
         listening = asyncio.create_task(hear_all(client))
         await asyncio.sleep(0.5)
         # Of 300 s: the backlog (pauses between sentences come on top), the inbox, what is in hand.
-        bound_s = 1.25 * RULES.max_backlog_s + running_session.INBOX_BYTES / 4 / SAMPLE_RATE + 20
+        bound_s = 1.25 * RULES.max_backlog_s + inbox.INBOX_S + 20
         assert taken < bound_s, "one message is one second"
         engine.gate.set()
         await asyncio.wait_for(pushing, 20)

@@ -186,7 +186,7 @@ EVENTS: list[tuple[events.Event, dict[str, Any]]] = [
     (events.SpeakerNamed(1, "A", 0.5), {"segment": 1, "speaker": "A", "confidence": 0.5}),
     (events.Status(500, False, 12), {"partial_interval_ms": 500, "degraded": False, "queue_ms": 12}),
     (events.Heartbeat(), {}),
-    (events.Resumed(7), {"frames": 7}),
+    (events.Resumed(7, restored=True), {"frames": 7, "restored": True}),
     (events.GoAway(5000), {"reconnect_within_ms": 5000}),
     (events.Pong(None), {"id": None}),
     (events.Pong("x"), {"id": "x"}),

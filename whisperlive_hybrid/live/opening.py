@@ -1,0 +1,129 @@
+"""How live sessions come to be: new ones, and those that another process left."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from whisperlive_hybrid.audio.codecs import make_decoder
+from whisperlive_hybrid.live.checkpoint import Store, Written, unpack, unpack_finals
+from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.live.input_pump import Ears
+from whisperlive_hybrid.live.policy import CommitPolicy
+from whisperlive_hybrid.live.replay import EventLog
+from whisperlive_hybrid.live.rules import LiveRules
+from whisperlive_hybrid.live.running_session import Beginning
+from whisperlive_hybrid.live.session import Session
+from whisperlive_hybrid.live.window_tasks import Transcriber
+from whisperlive_hybrid.speech.segmenter import Segmenter
+from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+
+
+class LiveEngine(Transcriber, Protocol):
+    """What the live room needs of the engine."""
+
+    async def load(self, name: str | None) -> str:
+        """Load the model; returns its full name."""
+        ...
+
+    def hold(self, name: str) -> None:
+        """A loaded model stays until `release` was called as often."""
+        ...
+
+    def release(self, name: str) -> None:
+        """The inverse of `hold`."""
+        ...
+
+    def cancel(self, owner: str) -> None:
+        """Forget all that is kept of an owner."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModels:
+    """Which models sessions use."""
+
+    final: str | None = None
+    """Where the client names none; None is the engine's default."""
+    partial: str | None = None
+    """None is the same as for finals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Builds sessions. The models of what it returns are held: `engine.release` them when the session is over."""
+
+    engine: LiveEngine
+    vad: VadBatcher
+    rules: LiveRules
+    models: LiveModels
+    policy: Callable[[], CommitPolicy]
+
+    async def new(self, options: LiveOptions) -> Beginning:
+        """A session that has heard nothing. Raises BadInput (codec), NotFound or ModelUnavailable (model)."""
+        decoder = make_decoder(options.codec, sample_rate=options.sample_rate, channels=options.channels)
+        model, partial_model = await self._hold(options.model or self.models.final, self.models.partial)
+        session = Session(
+            secrets.token_hex(8),
+            options,
+            model=model,
+            partial_model=partial_model,
+            rules=self.rules,
+            policy=self.policy(),
+        )
+        ears = Ears(decoder, self.vad.open(), Segmenter(options.speech))
+        return Beginning(session, options, model, partial_model, secrets.token_urlsafe(18), ears)
+
+    async def restored(self, id: str, token: str, written: Written, last_event: int, store: Store) -> Beginning:
+        """A session that goes on where its checkpoint was written.
+
+        Raises NotFound (events_gone; model), ModelUnavailable, Unavailable (bad_checkpoint), BadInput (bad_snapshot).
+        """
+        checkpoint = unpack(written.body)
+        finals = unpack_finals(written.entries)
+        log = EventLog.restored(finals, checkpoint.next_number, checkpoint.floor, last_event)
+        options, state, mark = checkpoint.options, checkpoint.state, checkpoint.mark
+        decoder = make_decoder(
+            options.codec,
+            sample_rate=options.sample_rate,
+            channels=options.channels,
+            snapshot=mark.decoder or None,
+        )
+        model, partial_model = await self._hold(checkpoint.model, checkpoint.partial_model)
+        vad = self.vad.open("live", snapshot=mark.vad or None)
+        segmenter = Segmenter(
+            options.speech,
+            mark.position,
+            unscored=vad.unscored,
+            deaf_until=state.told_end,
+            speaking_from=state.speaking_from,
+        )
+        session = Session(
+            id,
+            options,
+            model=model,
+            partial_model=partial_model,
+            rules=self.rules,
+            policy=self.policy(),
+            state=state,
+        )
+        ears = Ears(decoder, vad, segmenter)
+        return Beginning(session, options, model, partial_model, token, ears, log, mark, store)
+
+    async def _hold(self, final: str | None, partial: str | None) -> tuple[str, str | None]:
+        """Load and hold the models of a session; their full names."""
+        model = await self.engine.load(final)
+        self.engine.hold(model)
+        if partial is None:
+            return model, None
+        try:
+            other = await self.engine.load(partial)
+        except BaseException:
+            self.engine.release(model)
+            raise
+        if other == model:
+            return model, None
+        self.engine.hold(other)
+        return model, other
