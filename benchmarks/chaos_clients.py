@@ -208,7 +208,7 @@ def unsteady(runs: Sequence[Told], least_confidence: float = LEAST_CONFIDENCE) -
 
 def steady_material(url: str, samples: Samples, codecs: Sequence[str], pace: float) -> dict[str, list[bytes]]:
     """Messages by codec of the audio without the utterances that undisturbed runs do not agree on."""
-    samples = samples.copy()
+    samples = np.pad(samples, (0, -len(samples) % int(MESSAGE_S * SAMPLE_RATE)))  # whole messages; a copy
     hush = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * np.float32(0.002)
 
     async def all_of(wires: dict[str, list[bytes]]) -> list[Told]:

@@ -244,8 +244,6 @@ def main() -> int:
     if args.serve:
         return serve(args.serve)
     samples = conversations(args.recordings, 1, args.block_s)[0].samples
-    step = int(MESSAGE_S * SAMPLE_RATE)
-    samples = np.pad(samples, (0, -len(samples) % step))
     n_blocks = max(4, round(args.hours * 3600 * SAMPLE_RATE / len(samples)))
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), args.model, args.speed) as server:
         block = steady_material(server.live_url, samples, [args.codec], args.speed)[args.codec]
