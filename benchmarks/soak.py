@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks.chaos_clients import CODECS, MESSAGE_S, steady_material
 from benchmarks.material import conversations, normalized
+from benchmarks.plots import lines
 from benchmarks.report import percentile, table
 from tests.support.server_process import ServerProcess
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
@@ -172,26 +173,12 @@ def _cells(r: Row) -> list[object]:
 
 
 def plot(rows: Sequence[Row], path: Path, title: str) -> None:
-    """Memory and cost over the hours, as one picture. Needs matplotlib (the `bench` extra)."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(7, 4.5))
-    hours = [r.hours for r in rows]
-    above.plot(hours, [r.memory_mib for r in rows], marker=".")
-    above.set_ylabel("memory, MiB")
-    below.plot(hours, [1000 * r.cpu_per_audio_s for r in rows], marker=".", color="tab:orange")
-    below.set_ylabel("CPU ms per audio s")
-    below.set_xlabel("hours of audio in one session")
-    for axes in (above, below):
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-    above.set_title(title)
-    figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    """Memory and cost over the hours, as one picture."""
+    series = {
+        "memory of the server, MiB": [(r.hours, r.memory_mib) for r in rows],
+        "CPU ms per second of audio": [(r.hours, 1000 * r.cpu_per_audio_s) for r in rows],
+    }
+    lines(path, title, "hours of audio in one session", "MiB, ms", series)
 
 
 def serve(changes: Sequence[str]) -> int:
@@ -238,7 +225,7 @@ def main() -> int:
     parser.add_argument("--speed", type=float, default=20.0, help="times real time (default 20)")
     parser.add_argument("--codec", choices=CODECS[:2], default="opus")
     parser.add_argument("--model", default="digits")
-    parser.add_argument("--plot", type=Path, help="picture to write (.svg or .png)")
+    parser.add_argument("--plot", type=Path, help="picture to write (.svg; needs the bench extra)")
     parser.add_argument("--serve", nargs="+", help=argparse.SUPPRESS)
     args, _ = parser.parse_known_args()
     if args.serve:
