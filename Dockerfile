@@ -46,11 +46,12 @@ RUN pip install --no-deps /wheels/*.whl
 
 FROM base AS runtime
 RUN useradd --uid 10001 --user-group --create-home whisperlive \
-    && install --directory --owner=whisperlive --group=whisperlive /models
-ENV APP_HOST=0.0.0.0 HTTP_PORT=8080 PORT_WHISPERLIVE=5050 MODEL_CACHE=/models HF_HOME=/models
+    && install --directory --owner=whisperlive --group=whisperlive /models \
+    && install --directory --owner=whisperlive --group=whisperlive --mode=0700 /data
+ENV APP_HOST=0.0.0.0 HTTP_PORT=8080 PORT_WHISPERLIVE=5050 MODEL_CACHE=/models HF_HOME=/models DATA_DIR=/data
 WORKDIR /home/whisperlive
 USER whisperlive
-VOLUME ["/models"]
+VOLUME ["/models", "/data"]
 EXPOSE 8080 5050
 STOPSIGNAL SIGTERM
 # The first start may download a model; /health says 503 until it is loaded.

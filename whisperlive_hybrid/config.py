@@ -175,6 +175,17 @@ class Settings(BaseSettings):
     resume_s: float = _setting(
         60.0, "A broken live session waits this long to be resumed.", unit="s", group="Live", ge=0
     )
+    resume_across_restarts: bool = _setting(
+        True,
+        "Live sessions can be resumed after the process has ended, too: what they need for that is kept in DATA_DIR "
+        "until they end, the text of their finals among it.",
+        group="Live",
+    )
+    data_dir: Path | None = _setting(
+        None,
+        "Folder for what outlives the process; unset is whisperlive-hybrid in the user's data folder (XDG_DATA_HOME).",
+        group="Live",
+    )
 
     # --- files -----------------------------------------------------------------------------------------------------
     max_upload_mb: float = _setting(100.0, "Largest upload.", unit="MB", group="Files", gt=0)
@@ -205,7 +216,7 @@ class Settings(BaseSettings):
         20.0, "Time running work gets to finish when the server stops.", unit="s", group="Operation", ge=0
     )
 
-    @field_validator("model_cache", "audio_storage_path", "transcription_storage_path")
+    @field_validator("model_cache", "audio_storage_path", "transcription_storage_path", "data_dir")
     @classmethod
     def _home(cls, path: Path | None) -> Path | None:
         """No shell has read a line of .env: ~ is still to be replaced."""
@@ -235,6 +246,14 @@ class Settings(BaseSettings):
         """Where uploads lie while they are worked on."""
         # Every user has a folder of his own: they are private, and the temporary folder is everybody's.
         return self.audio_storage_path or Path(tempfile.gettempdir()) / f"whisperlive-hybrid-{os.getuid()}"
+
+    def data_folder(self) -> Path:
+        """Where what outlives the process lies (XDG Base Directory Specification)."""
+        if self.data_dir is not None:
+            return self.data_dir
+        home = os.environ.get("XDG_DATA_HOME", "")
+        # A relative path is to be ignored, says the specification.
+        return (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "share") / "whisperlive-hybrid"
 
 
 def env_names(name: str, field: FieldInfo) -> list[str]:

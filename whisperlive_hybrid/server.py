@@ -22,17 +22,23 @@ from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.errors import BadInput
 from whisperlive_hybrid.jobs.pipeline import Pipeline
 from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.live.opening import LiveModels
+from whisperlive_hybrid.live.pacing import PaceRules
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.ops.loop_lag import LoopLag
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+from whisperlive_hybrid.storage.records import RecordStore
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
 from whisperlive_hybrid.transports.http.disk import prepare_folder
 from whisperlive_hybrid.transports.websocket.admission import admission, live_defaults
 from whisperlive_hybrid.transports.websocket.listener import LiveListener
 
 log = logging.getLogger(__name__)
+
+SESSIONS_FILE = "live-sessions.sqlite"
+"""In the data folder."""
 
 
 class Server:
@@ -63,7 +69,15 @@ class Server:
                 max_queued=settings.max_queued_files,
             )
             self.live = await stack.enter_async_context(
-                LiveService(self.engine, vad, rules=_live_rules(settings), limits=_live_limits(settings))
+                LiveService(
+                    self.engine,
+                    vad,
+                    rules=_live_rules(settings),
+                    limits=_live_limits(settings),
+                    models=LiveModels(settings.final_model, settings.live_model),
+                    pace=_pace_rules(settings),
+                    store=await _open_store(settings, stack),
+                )
             )
             listener = await stack.enter_async_context(
                 LiveListener(
@@ -138,6 +152,27 @@ async def _prepare_uploads(settings: Settings) -> None:
         ) from None
 
 
+async def _open_store(settings: Settings, stack: AsyncExitStack) -> RecordStore | None:
+    """Where live sessions are kept for another process; None where that is not wanted, or has no place.
+
+    Raises ConfigError when the place was named.
+    """
+    if not settings.resume_across_restarts or settings.resume_s <= 0:
+        return None
+    path = settings.data_folder() / SESSIONS_FILE
+    # Until the process that comes next says that it is alive, which each does every ten seconds.
+    store = RecordStore(path, keep_s=settings.resume_s + 10.0)
+    try:
+        return await stack.enter_async_context(store)
+    except OSError as error:
+        if settings.data_dir is not None:
+            raise ConfigError(
+                f"DATA_DIR={str(settings.data_dir)!r} is not allowed: {error.strerror or error}"
+            ) from None
+        log.warning("live sessions will not survive a restart: %s cannot be written (%s)", path, error)
+        return None
+
+
 def _live_defaults(settings: Settings) -> LiveOptions:
     try:
         return live_defaults(settings)
@@ -151,6 +186,11 @@ def _live_rules(settings: Settings) -> LiveRules:
         partial_beam_size=settings.partial_beam_size,
         beam_size=settings.beam_size,
     )
+
+
+def _pace_rules(settings: Settings) -> PaceRules:
+    shortest, longest = settings.partial_interval_ms / 1000, settings.partial_interval_max_ms / 1000
+    return PaceRules(shortest_s=shortest, longest_s=max(shortest, longest))
 
 
 def _live_limits(settings: Settings) -> LiveLimits:

@@ -68,6 +68,7 @@ def running_server(
             "HTTP_PORT": str(http_port),
             "PORT_WHISPERLIVE": str(live_port),
             "AUDIO_STORAGE_PATH": str(upload_dir),
+            "DATA_DIR": str(Path(scratch) / "data"),
         }
         with log.open("wb") as log_file:
             process = subprocess.Popen(

@@ -37,7 +37,7 @@ def test_both_targets_run_the_server_as_nobody_special() -> None:
     runtime = stages()["runtime"]
     assert "USER whisperlive" in runtime
     assert "HEALTHCHECK" in runtime
-    assert 'VOLUME ["/models"]' in runtime
+    assert 'VOLUME ["/models", "/data"]' in runtime
 
 
 def test_the_cpu_target_takes_torch_without_cuda_and_only_the_other_takes_cublas() -> None:
@@ -70,7 +70,7 @@ def test_compose_has_a_service_for_each_target_with_both_ports_and_the_models_ke
         assert [port.rsplit(":", 1)[1] for port in service["ports"]] == ["8080", "5050"]
         assert all(port.startswith("${BIND:-127.0.0.1}:") for port in service["ports"])
         assert {v.split(":")[0] for v in service["volumes"]} == compose["volumes"].keys()
-        assert "models:/models" in service["volumes"]
+        assert {"models:/models", "data:/data"} <= set(service["volumes"])
     # Two services with the same ports: only one of them may start by itself.
     assert [name for name, s in services.items() if not s.get("profiles")] == ["server"]
     assert services["gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
