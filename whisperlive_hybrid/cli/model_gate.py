@@ -27,7 +27,8 @@ def measure_gate(
     BadInput.
     """
     from whisperlive_hybrid.cli import exit_codes
-    from whisperlive_hybrid.cli.gate_trial import measure
+    from whisperlive_hybrid.cli.gate_decision import decide, total
+    from whisperlive_hybrid.cli.gate_trial import try_sizes
     from whisperlive_hybrid.engine import loading
     from whisperlive_hybrid.engine.device import find_device
     from whisperlive_hybrid.engine.gate import keep_gate, write_gate
@@ -41,7 +42,7 @@ def measure_gate(
         settings.device, settings.device_index, settings.compute_type, settings.omp_num_threads, settings.max_batch
     )
     model = loading.open_model(found, device, settings.model_cache)
-    trial = measure(
+    tried = try_sizes(
         model.backend,
         recordings,
         limit=limit,
@@ -56,7 +57,11 @@ def measure_gate(
         "compute_type": model.backend.compute_type,
         "device": device.kind,
     }
-    gate = dataclasses.replace(trial.gate, measured=about | trial.gate.measured)
+    gate = decide(tried, limit)
+    for lane, steps in (("finals", gate.finals), ("partials", gate.partials)):
+        words, errors, errors_30s = total([t for t in tried if t.lane == lane and t.padding == gate.padding], steps)
+        print(f"{lane}: {words} words, {errors} errors, in 30 s {errors_30s}")
+    gate = dataclasses.replace(gate, measured=about | gate.measured)
     print(gate)
     try:
         if out is not None:

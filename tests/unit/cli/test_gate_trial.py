@@ -10,9 +10,12 @@ import numpy as np
 
 from tests.support.engine import ScriptedBackend, make_hypothesis
 from whisperlive_hybrid.audio.samples import Samples
-from whisperlive_hybrid.cli.gate_trial import CUT_EVERY_S, Recording, measure, n_errors, shared_out, words_of
+from whisperlive_hybrid.cli.gate_decision import Tried, decide, total
+from whisperlive_hybrid.cli.gate_trial import CUT_EVERY_S, Recording, try_sizes
+from whisperlive_hybrid.cli.word_errors import n_errors, shared_out, words_of
 from whisperlive_hybrid.engine.backend import Request
 from whisperlive_hybrid.engine.features import Features
+from whisperlive_hybrid.engine.gate import Padding
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Word
 from whisperlive_hybrid.engine.window import Lane
 
@@ -72,7 +75,7 @@ class WeakBackend(ScriptedBackend):
         return Hypothesis(request.window.id, (segment,), "en", 1.0, len(samples) / 16000)
 
 
-def recordings(*seconds: float, n: int = 40) -> list[Recording]:
+def recordings(*seconds: float, n: int = 80) -> list[Recording]:
     def said(s: float) -> Samples:
         return np.repeat(np.arange(round(s * WORDS_PER_S)), 16000 // WORDS_PER_S).astype(np.float32)
 
@@ -80,20 +83,22 @@ def recordings(*seconds: float, n: int = 40) -> list[Recording]:
 
 
 def test_a_model_that_takes_all_gets_all() -> None:
-    gate = measure(WeakBackend(set()), recordings(2.0, 3.5, 6.5, 8.5, 13.5, 20.0)).gate
+    gate = decide(try_sizes(WeakBackend(set()), recordings(2.0, 3.5, 6.5, 8.5, 13.5, 20.0)), 0.3)
     assert gate.finals == gate.partials == ((300, 300), (500, 500), (800, 800), (1000, 1000), (1500, 1500))
 
 
 def test_a_size_that_a_model_takes_badly_is_passed_over() -> None:
     weak = {(Lane.FINAL, 300), (Lane.FINAL, 500), *((Lane.FINAL, size) for size in (1000, 1500))}
-    trial = measure(WeakBackend(weak), recordings(2.0, 3.5, 8.5))
-    assert trial.gate.finals == ((300, 800), (500, 800), (800, 3000), (1000, 3000), (1500, 3000))
-    assert [one.size for one in trial.tried if one.lane == "final" and one.wanted == 300] == [300, 500, 800] * 2
-    assert all(one.errors > one.errors_30s for one in trial.tried if one.size == 300 and one.lane == "final")
+    tried = try_sizes(WeakBackend(weak), recordings(2.0, 3.5, 8.5))
+    assert decide(tried, 0.3).finals == ((300, 800), (500, 800), (800, 3000), (1000, 3000), (1500, 3000))
+    assert [one.size for one in tried if one.lane == "finals" and one.wanted == 300] == [300, 500, 800] * 2
+    assert all(one.errors > one.errors_30s for one in tried if one.size == 300 and one.lane == "finals")
 
 
 def test_where_nothing_was_measured_it_is_as_without_a_gate() -> None:
-    gate = measure(WeakBackend(set()), recordings(2.0, n=2)).gate
+    tried = try_sizes(WeakBackend(set()), recordings(2.0, n=2))
+    assert tried == []
+    gate = decide(tried, 0.3)
     assert gate.partials == ((300, 500), (500, 500), (800, 1000), (1000, 1000), (1500, 1500))
     assert {size for _, size in gate.finals} == {3000}
 
@@ -108,15 +113,49 @@ def test_texts_are_what_is_compared_with() -> None:
             return super()._hear(request)
 
     said = " ".join(f"w{i}" for i in range(4))
-    spoken = [Recording(r.utterances, said) for r in recordings(2.0)]
-    trial = measure(Wrong(set()), spoken)
-    assert trial.tried[0].errors == 0 < trial.tried[0].errors_30s
-    assert trial.tried[0].words == 4 * 40
+    first = try_sizes(Wrong(set()), [Recording(r.utterances, said) for r in recordings(2.0)])[0]
+    assert first.errors == 0 < first.errors_30s
+    assert first.words == 4 * 80
 
 
 def test_partials_break_off_and_are_compared_with_what_was_said_by_then() -> None:
-    trial = measure(WeakBackend({(Lane.PARTIAL, 300)}), recordings(4.0))
-    [first, *_] = [one for one in trial.tried if one.lane == "partial"]
+    tried = try_sizes(WeakBackend({(Lane.PARTIAL, 300)}), recordings(4.0, n=120))
+    first = next(one for one in tried if one.lane == "partials")
     n_whole = int(CUT_EVERY_S * WORDS_PER_S)
     assert first.wanted == 300
-    assert (first.windows, first.words, first.errors, first.errors_30s) == (40, 40 * n_whole, 40, 0)
+    assert (first.windows, first.words, first.errors, first.errors_30s) == (120, 120 * n_whole, 120, 0)
+
+
+def result(wanted: int, worse: int, *, size: int = 0, noise: float = 0.0, padding: Padding = "zero") -> Tried:
+    """A size for finals with `worse` errors more than in 30 s, in 1000 words."""
+    return Tried("finals", padding, wanted, size or wanted, 100, 1000, 50 + worse, 50, noise)
+
+
+def sizes(*tried: Tried, limit: float = 0.3) -> list[int]:
+    return [size for _, size in decide(tried, limit).finals]
+
+
+def test_chance_alone_refuses_no_length_but_all_together_keep_the_limit() -> None:
+    assert sizes(result(300, 9), result(500, -9)) == [3000, 500, 3000, 3000, 3000]
+    assert sizes(result(300, 9, noise=0.7), result(500, -9)) == [300, 500, 3000, 3000, 3000]
+    both = (result(300, 9, noise=0.7), result(500, 6, noise=0.5))
+    assert sizes(*both) == [3000, 500, 3000, 3000, 3000]
+    assert sizes(*both, result(800, -6)) == [300, 500, 800, 3000, 3000]
+    assert sizes(result(300, 9, noise=0.7)) == [3000] * 5
+    assert sizes(result(300, 9, noise=0.7), limit=0.9) == [300, 3000, 3000, 3000, 3000]
+
+
+def test_the_errors_of_a_gate_are_those_of_its_sizes() -> None:
+    tried = [result(300, 9), result(300, 2, size=500), result(500, -1)]
+    assert total(tried, ((300, 500), (500, 500))) == (2000, 101, 100)
+    assert total(tried, ((300, 3000), (500, 500))) == (2000, 99, 100)
+    assert total([], ()) == (0, 0, 0)
+
+
+def test_the_padding_that_makes_windows_shorter_is_taken_then_the_one_with_fewer_errors() -> None:
+    worse, better = result(300, 0), result(300, -5, padding="silence")
+    assert decide([worse, better], 0.3).padding == "silence"
+    refused = [result(500, 40), result(500, 40, size=800), result(500, -9, padding="silence")]
+    assert decide([worse, better, *refused], 0.3).padding == "silence"
+    assert decide([result(500, 0), result(500, 40, padding="silence")], 0.3).padding == "zero"
+    assert all(one["padding"] == "silence" for one in decide([worse, better], 0.3).measured["tried"])
