@@ -30,10 +30,13 @@ from benchmarks.material import conversations, normalized
 from benchmarks.plots import lines
 from benchmarks.report import percentile, table
 from tests.support.server_process import ServerProcess
-from whisperlive_hybrid.audio.samples import SAMPLE_RATE
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 from whisperlive_hybrid.client import LiveSession
 
 BLOCK_S = 600.0
+WHOLE = 64_000
+"""Samples: blocks are a multiple of this, which is one of messages (8000), of voice activity's frames (512) and of mel
+frames (160). Otherwise each block is cut differently, and its texts differ."""
 PARTIAL_INTERVAL_S = 0.5
 AHEAD_S = 30.0
 """Audio that the client keeps uncommitted before it waits for the server."""
@@ -77,6 +80,11 @@ class Row:
     same_text: bool
     threads: int
     files: int
+
+
+def whole(samples: Samples) -> Samples:
+    """With silence at the end, so that it can be repeated."""
+    return np.pad(samples, (0, -len(samples) % WHOLE))
 
 
 async def soak(server: ServerProcess, block: Sequence[bytes], n_blocks: int, speed: float, codec: str) -> list[Row]:
@@ -230,7 +238,7 @@ def main() -> int:
     args, _ = parser.parse_known_args()
     if args.serve:
         return serve(args.serve)
-    samples = conversations(args.recordings, 1, args.block_s)[0].samples
+    samples = whole(conversations(args.recordings, 1, args.block_s)[0].samples)
     n_blocks = max(4, round(args.hours * 3600 * SAMPLE_RATE / len(samples)))
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), args.model, args.speed) as server:
         block = steady_material(server.live_url, samples, [args.codec], args.speed)[args.codec]

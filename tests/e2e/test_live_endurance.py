@@ -16,7 +16,7 @@ from benchmarks.material import conversations, normalized
 from benchmarks.noises import NOISES, noise
 from benchmarks.offenders import OFFENDERS
 from benchmarks.silence import fed_fast
-from benchmarks.soak import served, soak
+from benchmarks.soak import served, soak, whole
 from tests.support.server_process import ServerProcess
 
 CODECS = ("pcm_s16le", "webm-opus")
@@ -61,7 +61,7 @@ async def test_bad_clients_take_nothing_from_a_good_one(server: ServerProcess) -
 
 
 async def test_a_long_session_says_the_same_from_beginning_to_end(tmp_path: Path) -> None:
-    samples = conversations(None, 1, 10.0)[0].samples
+    samples = whole(conversations(None, 1, 10.0)[0].samples)
     with served(tmp_path, "digits", 20.0) as server:
         block = (await asyncio.to_thread(steady_material, server.live_url, samples, ["opus"], 20.0))["opus"]
         rows = await soak(server, block, 6, 20.0, "opus")

@@ -78,7 +78,7 @@ class TcpProxy:
             each.close()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
+        try:
             while data := source.recv(65536):
                 if source in self._torn:
                     sink.sendall(data[: len(data) // 2])
@@ -88,6 +88,9 @@ class TcpProxy:
                     sink.sendall(data)
             if source not in self._silent:
                 sink.shutdown(socket.SHUT_WR)
+        except OSError:  # one end was reset: the other one is to know
+            if source not in self._silent:
+                self._reset(source, sink)
 
 
 @contextmanager
