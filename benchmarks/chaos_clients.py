@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -58,6 +59,8 @@ class Told:
     finals: list[Said] = field(default_factory=list)
     outages: list[float] = field(default_factory=list)
     """Seconds from each loss of the connection to the session being resumed."""
+    disorder: list[str] = field(default_factory=list)
+    """What the protocol rules out: numbers that do not rise, finals out of order, text of a segment after its final."""
     done: bool = False
     failure: str | None = None
     """Why the session was over before its time."""
@@ -83,6 +86,7 @@ class Speaker:
         self.connected = asyncio.Event()
         self._session = LiveSession(url, codec=codec, language="en", **options)
         self._lost_at = 0.0
+        self._last_event = 0
 
     async def __aenter__(self) -> Speaker:
         await self._session.__aenter__()
@@ -128,6 +132,7 @@ class Speaker:
         self.connected.set()  # nobody has to wait for it any more
 
     def _receive(self, event: dict[str, Any]) -> None:
+        self._check(event)
         match event["type"]:
             case "final":
                 keys = ("segment", "start", "end", "text", "confidence")
@@ -140,6 +145,16 @@ class Speaker:
                 self.connected.set()
             case "done":
                 self.told.done = True
+
+    def _check(self, event: dict[str, Any]) -> None:
+        number = event.get("event", self._last_event + 1)  # what the client itself says has none
+        if number <= self._last_event:
+            self.told.disorder.append(f"event {number} after {self._last_event}")
+        elif "event" in event:
+            self._last_event = number
+        last = self.told.finals[-1].segment if self.told.finals else -1
+        if event["type"] in ("partial", "final") and event["segment"] <= last:
+            self.told.disorder.append(f"{event['type']} of segment {event['segment']} after the final of {last}")
 
     def _fail(self, error: ClientError) -> None:
         if self.told.failure is None:
@@ -187,6 +202,12 @@ def difference(expected: Sequence[str], got: Sequence[str]) -> Difference:
         before = " ".join(expected[max(0, a - 3) : a])
         where.append(f"… {before} [{' '.join(expected[a:b])} → {' '.join(got[c:d])}]")
     return Difference(lost, added, changed, tuple(where))
+
+
+def time_shift(expected: Sequence[Said], got: Sequence[Said]) -> float:
+    """Seconds by which the start or end of a final is off at most, against the nearest one of the undisturbed run."""
+    shifts = [min((max(abs(f.start - e.start), abs(f.end - e.end)) for e in expected), default=math.inf) for f in got]
+    return max(shifts, default=0.0)
 
 
 def unsteady(runs: Sequence[Told], least_confidence: float = LEAST_CONFIDENCE) -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.chaos import NETWORK, SHARES, planned
-from benchmarks.chaos_clients import CODECS, Said, Told, difference, encoded, unsteady
+from benchmarks.chaos_clients import CODECS, Said, Told, difference, encoded, time_shift, unsteady
 from benchmarks.live_load import Heard
 from benchmarks.neighbours import Arms, delays
 from benchmarks.noises import NOISES, every_noise, noise
@@ -85,6 +85,12 @@ def test_finals_told_twice_are_seen() -> None:
     final = Said(4, 1.0, 2.0, "one", 0.9)
     assert Told([final]).twice == 0
     assert Told([final, final]).twice == 1
+
+
+def test_finals_at_other_times_are_seen() -> None:
+    expected = [Said(0, 1.0, 2.0, "one", 0.9), Said(1, 3.0, 4.0, "two", 0.9)]
+    assert time_shift(expected, [Said(5, 3.0, 4.25, "two", 0.9)]) == pytest.approx(0.25)
+    assert time_shift(expected, []) == 0.0
 
 
 def _rows(memory: list[float], cost: list[float]) -> list[Row]:
