@@ -42,7 +42,7 @@ class AgreedOrSure:
     keep = 1
     may_force = True
 
-    def __init__(self, guard_s: float = 0.3, probability: float = 0.9) -> None:
+    def __init__(self, guard_s: float = 0.3, probability: float = 0.8) -> None:
         self.guard_s = guard_s
         self.probability = probability
 
@@ -60,6 +60,31 @@ class AgreedOrSure:
             elif token.end is None or token.probability is None or token.probability < self.probability:
                 return i
         return len(hypothesis)
+
+
+def n_forced(tail: Sequence[Token]) -> int:
+    """Words of `tail` to commit where no policy would and the window has to be cut: those up to its largest gap, looked
+    for in the middle half so that the cut is worth it; half of them where there is no gap."""
+    n = len(tail)
+    best, widest = (n + 1) // 2, 0.0
+    for i in range(max(1, n // 4), max(2, n - n // 4)):
+        before, after = tail[i - 1 : i + 1] if i < n else (tail[-1], tail[-1])
+        if before.end is not None and after.start is not None and after.start - before.end > widest:
+            best, widest = i, after.start - before.end
+    return best
+
+
+def n_held_back(hypothesis: Sequence[Token], heard_until: float, new_s: float, probability: float) -> int:
+    """Words at the end of `hypothesis` that are better not shown yet: they end within the newest `new_s` seconds of
+    audio, and the model gives them less than `probability`. Such a word is mostly half a word, and would change."""
+    n = 0
+    for token in reversed(hypothesis):
+        if token.end is None or token.probability is None:
+            break
+        if token.end <= heard_until - new_s or token.probability >= probability:
+            break
+        n += 1
+    return n
 
 
 def _found(token: Token, others: Sequence[Token], start: int) -> int | None:

@@ -16,8 +16,14 @@ class LiveRules:
     partial_beam_size: int = 1
     beam_size: int = 5
     """Of finals."""
-    trim_after_s: float = 15.0
+    trim_after_s: float = 8.0
     """A partial window longer than this is trimmed at a committed word, where one is known."""
+    max_window_s: float = 12.0
+    """Where nothing was committed in so much audio, half of what was heard is, and the window trimmed there."""
+    hold_new_s: float = 0.3
+    """A tentative word that ends within so much of the newest audio is not shown yet, unless it is probable."""
+    hold_below: float = 0.9
+    """Probability below which it is held back."""
     verify_below_s: float = 0.25
     """Where less speech than this came since the last partial, its text is only verified."""
     speculate: bool = True

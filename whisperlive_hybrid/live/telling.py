@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
-from whisperlive_hybrid.engine.window import Window
+from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Event, Failed, Final, Partial
-from whisperlive_hybrid.live.policy import CommitPolicy
+from whisperlive_hybrid.live.policy import CommitPolicy, n_forced, n_held_back
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.state import SessionState
-from whisperlive_hybrid.live.transcript import Token, n_covered, split_words, tokens_of
+from whisperlive_hybrid.live.transcript import Token, UtteranceTranscript, n_covered, split_words, tokens_of
 from whisperlive_hybrid.live.utterance import EndingUtterance, Heard, RunningUtterance, heard_in
 
 
@@ -34,14 +35,34 @@ def partial_of(
     else:
         tail = transcript.uncovered(tokens)
     n = policy.n_committed(transcript.history, tail, heard_until)
-    append, changed = transcript.update(n, tail, policy.keep)
-    if window.start == transcript.window_start and len(window.samples) > rules.trim_after_s * SAMPLE_RATE:
-        transcript.trim(tokens, SAMPLE_RATE)
+    if n == 0 and policy.may_force and _stalled(transcript, window, rules):
+        n = n_forced(tail)
+    n_held = n_held_back(tail, heard_until, rules.hold_new_s, rules.hold_below)
+    ended = window.lane is Lane.FINAL
+    append, changed = transcript.update(n, tail, policy.keep, n_held=n_held, ended=ended)
+    if window.start == transcript.window_start and policy.may_force:
+        _trim(transcript, window, tokens, rules)
     if not changed:
         return None
     transcript.shown = True
     start = seconds(running.audio.start)
     return Partial(running.segment, start, heard_until, append, transcript.tentative_text())
+
+
+def _stalled(transcript: UtteranceTranscript, window: Window, rules: LiveRules) -> bool:
+    """Nothing was committed in as much audio as a window may hold."""
+    committed_until = transcript.committed[-1].end if transcript.committed else None
+    since = max(seconds(window.start), committed_until or 0.0)
+    return seconds(window.end) - since > rules.max_window_s
+
+
+def _trim(transcript: UtteranceTranscript, window: Window, tokens: Sequence[Token], rules: LiveRules) -> None:
+    """Let the next window begin later where this one was too long."""
+    if len(window.samples) <= rules.trim_after_s * SAMPLE_RATE:
+        return
+    transcript.trim(tokens, SAMPLE_RATE)
+    if window.end - transcript.window_start > rules.max_window_s * SAMPLE_RATE:
+        transcript.skip(window.end - round(rules.trim_after_s * SAMPLE_RATE))
 
 
 def final_of(

@@ -2,8 +2,8 @@
 
 A partial window hears the utterance from `window_start` to its newest sample. Its text therefore repeats the committed
 words that lie behind `window_start`; they are recognized by aligning the two (the model may spell one differently this
-time) and skipped. Once the window is long it is trimmed at the end of a committed word; words before that point are no
-longer heard and become the prompt.
+time) and skipped. Once the window is long it is trimmed at a committed word; words before that point are no longer
+heard and become the prompt.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _WORD = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
 
 ALIGN_WORDS = 40
 """Committed words compared with a new hypothesis at most; bounds the cost of a partial in a long utterance."""
+
+GRID = 160
+"""Samples of a frame: windows of an utterance that begin on the same grid have their frames in common."""
 
 END_MARKS = ".!?…。！？"
 
@@ -68,11 +71,13 @@ def joined(tokens: Sequence[Token]) -> str:
 def n_covered(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int:
     """How many leading tokens of `hypothesis` say what `committed` says: the cut with the smallest edit distance.
 
-    Among equal cuts one behind the last committed word counts, then the one nearest to `len(committed)`: a word that
-    the model now spells differently is not said twice.
+    Where both have times, each word between a cut and the end of the committed words counts like an edit: the same
+    words may be said twice. Among equal cuts one behind the last committed word counts, then the one nearest to
+    `len(committed)`: a word that the model now spells differently is not said twice.
     """
     old, new = [t.key for t in committed], [t.key for t in hypothesis]
-    if new[: len(old)] == old:
+    timely = n_before(committed, hypothesis)
+    if new[: len(old)] == old and timely in {None, len(old)}:
         return len(old)
     skipped = max(0, len(old) - ALIGN_WORDS)
     shift = min(skipped, len(new))
@@ -85,15 +90,31 @@ def n_covered(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int:
 
     def badness(j: int) -> tuple[int, bool, int]:
         ends_alike = bool(old) and j > 0 and new[j - 1] == old[-1]
-        return row[j], not ends_alike, abs(j - len(old))
+        away = 0 if timely is None else abs(j + shift - timely)
+        return row[j] + away, not ends_alike, abs(j - len(old))
 
     return shift + min(range(len(row)), key=badness)
+
+
+def n_before(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int | None:
+    """Leading tokens of `hypothesis` whose middle lies before the end of the committed words; None without times."""
+    if not committed or committed[-1].end is None:
+        return None
+    n = 0
+    for token in hypothesis:
+        if token.start is None or token.end is None:
+            return None
+        if (token.start + token.end) / 2 >= committed[-1].end:
+            break
+        n += 1
+    return n
 
 
 class UtteranceTranscript:
     """Committed and tentative words of an utterance that begins at sample `start`."""
 
     def __init__(self, start: int) -> None:
+        self._start = start
         self.window_start = start
         """First sample (session's clock) of the next partial window."""
         self.committed: list[Token] = []
@@ -102,6 +123,8 @@ class UtteranceTranscript:
         """Uncommitted tails of the newest hypotheses, newest last, each without what is committed now."""
         self._n_behind = 0
         """Committed tokens that end before `window_start`."""
+        self._tail = ""
+        """The tentative text that is shown."""
         self.shown = False
         """The client has seen a partial of this utterance."""
 
@@ -114,12 +137,16 @@ class UtteranceTranscript:
         """What `hypothesis` (of a window from `window_start`) says beyond the committed words."""
         return tuple(hypothesis[n_covered(self.committed[self._n_behind :], hypothesis) :])
 
-    def update(self, n_commit: int, tail: tuple[Token, ...], keep: int) -> tuple[str, bool]:
+    def update(
+        self, n_commit: int, tail: tuple[Token, ...], keep: int, *, n_held: int = 0, ended: bool = False
+    ) -> tuple[str, bool]:
         """Commit the first `n_commit` tokens of `tail`, the rest is tentative; remember `keep` tails.
+
+        The last `n_held` tokens, as far as they are tentative, are not shown yet. `ended`: the speaker pauses behind
+        them, so that a full stop means something.
 
         Returns the text appended (to be joined as it is to what was appended before) and whether anything is new.
         """
-        before = joined(self.tentative)
         words, self.tentative = tail[:n_commit], tail[n_commit:]
         if words and not self.tentative:  # the model ends every window with a full stop, speech going on or not
             words = (*words[:-1], replace(words[-1], text=words[-1].text.rstrip(END_MARKS)))
@@ -127,8 +154,11 @@ class UtteranceTranscript:
         self.history = self.history[max(0, len(self.history) - keep) :]
         append = self.as_shown(words)
         self.committed += words
-        changed = bool(append) or joined(self.tentative) != before
-        return append, changed
+        before = self._tail
+        self._tail = self.as_shown(self.tentative[: max(0, len(self.tentative) - n_held)])
+        if not ended:
+            self._tail = self._tail.rstrip(END_MARKS)
+        return append, bool(append) or self._tail != before
 
     def as_shown(self, words: Sequence[Token]) -> str:
         """The text of `words` as it follows the committed text: no space at the very beginning."""
@@ -136,25 +166,37 @@ class UtteranceTranscript:
         return text if self.committed else text.lstrip()
 
     def tentative_text(self) -> str:
-        """The tail that may still change, to be joined as it is to the committed text."""
-        return self.as_shown(self.tentative)
+        """The shown tail, which may still change, to be joined as it is to the committed text."""
+        return self._tail
 
     def text(self) -> str:
-        """Everything, committed or not."""
+        """Everything, committed or not, shown or not."""
         return (joined(self.committed) + joined(self.tentative)).strip()
 
     def trim(self, times: Sequence[Token], sample_rate: int) -> bool:
-        """Move `window_start` behind the last committed word, whose end is looked up in `times`.
+        """Move `window_start` up to the last committed word, which stays in the window.
 
-        `times`: the newest hypothesis of the present window, with word times. Returns whether it moved.
+        That word is heard again, so that it is known where the new words begin, and so that the first sound of the
+        window is not the end of a word. The cut lies between it and the one before, on the frames' grid.
+        `times`: the newest hypothesis of the present window, with word times. Returns whether the window moved.
         """
         heard = self.committed[self._n_behind :]
         n = min(n_covered(heard, times), len(times))
         if not heard or n == 0:
             return False
-        end = times[n - 1].end
-        if end is None or end * sample_rate <= self.window_start:
+        begin = times[n - 1].start
+        before = times[n - 2].end if n > 1 else begin
+        if begin is None or before is None:
             return False
-        self.window_start = int(end * sample_rate)
-        self._n_behind = len(self.committed)
+        return self._begin_at(int((before + begin) / 2 * sample_rate), len(self.committed) - 1)
+
+    def skip(self, to: int) -> bool:
+        """Move `window_start` to sample `to`: what was said before and is not committed is left to the final."""
+        return self._begin_at(to, len(self.committed))
+
+    def _begin_at(self, at: int, n_behind: int) -> bool:
+        at -= (at - self._start) % GRID
+        if at <= self.window_start:
+            return False
+        self.window_start, self._n_behind = at, n_behind
         return True

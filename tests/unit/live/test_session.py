@@ -22,7 +22,7 @@ def test_an_utterance_from_start_to_final() -> None:
     talk.hear(0.7)
     assert talk.partial("one two") == [Partial(0, 1.0, 1.7, "", "one two")]
     talk.hear(0.5)
-    assert talk.partial("one two three.") == [Partial(0, 1.0, 2.2, "one two", " three.")]
+    assert talk.partial("one two three.") == [Partial(0, 1.0, 2.2, "one two", " three")]
     talk.hear(0.5)
     assert talk.partial("one two three four") == [Partial(0, 1.0, 2.7, " three", " four")]
     assert talk.end() == [SpeechState("stopped", 2.7)]
