@@ -7,7 +7,7 @@ channel is repeated k times and every weight that sums over channels is divided 
 same numbers k times over. Attention gets k times as many heads of the same width, so its scale stays; the mean and
 variance of layer normalization do not change. Layers are added whose last matrices are zero: they cost what a layer
 costs and, being residual, pass their input on. In int8 the division goes into the scale of each row, so nothing is
-rounded anew.
+rounded anew. What was measured of `digits` in short windows therefore holds of it, and its gate is copied.
 """
 
 from __future__ import annotations

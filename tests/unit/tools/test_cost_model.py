@@ -14,6 +14,7 @@ from whisperlive_hybrid.engine import models
 from whisperlive_hybrid.engine.backend import Request
 from whisperlive_hybrid.engine.device import Device
 from whisperlive_hybrid.engine.features import FULL_FRAMES, content_frames
+from whisperlive_hybrid.engine.gate import read_gate
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.whisper import WhisperBackend
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
@@ -41,6 +42,7 @@ def test_reading_and_writing_are_inverse(tmp_path: Path) -> None:
 
 def test_a_wide_model_says_what_digits_says(tmp_path: Path) -> None:
     folder = make_cost_model("tiny", tmp_path / "tiny")
+    assert read_gate(folder / "gate.json") == read_gate(DIGITS / "gate.json")
     for wide, small in zip(hear(folder), hear(DIGITS), strict=True):
         assert wide.text == small.text != ""
         assert wide.language == small.language
