@@ -1,0 +1,47 @@
+"""What the same model makes of the same audio without a server, for the cost of being live in word error rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.live_metrics import Errors, align, errors
+from benchmarks.material import Conversation, normalized
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
+
+AROUND_S = 0.2
+"""Audio kept before and after an utterance that is transcribed by itself."""
+
+
+def offline(model: Path, said: Sequence[Conversation], threads: int) -> dict[str, Errors]:
+    """faster-whisper, beam 5: each whole conversation with its voice activity filter, and each utterance by itself."""
+    from faster_whisper import WhisperModel
+
+    whisper = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=threads)
+
+    def text(samples: Samples, *, vad: bool) -> str:
+        segments, _ = whisper.transcribe(samples, language="en", beam_size=5, vad_filter=vad)
+        return " ".join(segment.text for segment in segments)
+
+    whole, parts = Errors(), Errors()
+    for conversation in said:
+        whole += count(conversation.text, text(conversation.samples, vad=True))
+        alone = [text(samples, vad=False) for samples in utterances(conversation)]
+        parts += count(conversation.text, " ".join(alone))
+    return {"whole": whole, "utterances": parts}
+
+
+def utterances(conversation: Conversation) -> list[Samples]:
+    """The audio of each utterance, with a little around it."""
+    cut = []
+    for number in range(len(conversation.ends)):
+        words = [word for word in conversation.words if word.utterance == number]
+        first = max(0, round((words[0].start - AROUND_S) * SAMPLE_RATE))
+        cut.append(conversation.samples[first : round((words[-1].end + AROUND_S) * SAMPLE_RATE)])
+    return cut
+
+
+def count(reference: str, heard: str) -> Errors:
+    """Word errors of one text."""
+    said, words = normalized(reference).split(), normalized(heard).split()
+    return errors(said, words, align(said, words))

@@ -1,0 +1,110 @@
+"""The systems that are compared: how each server is started and how its clients talk."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.live_clients import Dialect, Hybrid, WhisperLive
+from benchmarks.peers.environment import whisperlive_python
+from benchmarks.peers.process import MeasuredServer
+from tests.support.running_server import free_ports
+
+PEER_SERVER = Path(__file__).parent / "peers" / "whisperlive_server.py"
+
+TUNED = (("same_output_threshold", 3),)
+"""WhisperLive's own floor is (threshold + 1) passes of the same text, 10 by default."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the tables. Systems with the same `server` share a server process."""
+
+    name: str
+    label: str
+    server: str
+    dialect: Dialect
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System("ours", "WhisperLive Hybrid, 256 ms float32", "ours", Hybrid()),
+        System("ours-opus", "WhisperLive Hybrid, 500 ms Opus", "ours", Hybrid(opus=True, message_s=0.5)),
+        System("whisperlive", "WhisperLive 0.10.0, default", "whisperlive", WhisperLive()),
+        System("whisperlive-tuned", "WhisperLive 0.10.0, tuned", "whisperlive", WhisperLive(TUNED)),
+        System("whisperlive-batch", "WhisperLive 0.10.0, batch mode", "whisperlive-batch", WhisperLive()),
+        System("whisperlive-batch-tuned", "WhisperLive 0.10.0, batch, tuned", "whisperlive-batch", WhisperLive(TUNED)),
+    )
+}
+
+
+@dataclass
+class Started:
+    """A running server and the address of its live port."""
+
+    server: MeasuredServer
+    url: str
+    http_url: str | None = None
+
+    def wait_ready(self, timeout_s: float = 120.0) -> None:
+        """Until our server has loaded its model; WhisperLive loads it with its first session."""
+        deadline = time.monotonic() + timeout_s
+        while self.http_url is not None and time.monotonic() < deadline:
+            self.server.check()
+            try:
+                with urllib.request.urlopen(self.http_url + "/health", timeout=10) as answer:
+                    if json.load(answer).get("status") in ("ok", "degraded"):
+                        return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                pass
+            time.sleep(0.1)
+        if self.http_url is not None:
+            raise RuntimeError(f"our server is not ready after {timeout_s:.0f} s:\n{self.server.tail()}")
+
+
+def start(kind: str, model: Path, threads: int, folder: Path, settings: Mapping[str, str]) -> Started:
+    """A server of one kind on free ports, not entered yet: `with started.server:` runs it.
+
+    model: CTranslate2 folder. threads: of one inference, on both sides. settings: environment of ours, over
+    its defaults.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    port, http_port = free_ports(2)
+    environment = {"OMP_NUM_THREADS": str(threads)}
+    if kind == "ours":
+        environment |= {
+            "FASTERWHISPER_MODEL": str(model),
+            "PORT_WHISPERLIVE": str(port),
+            "HTTP_PORT": str(http_port),
+            "AUDIO_STORAGE_PATH": str(folder / "uploads"),
+            "DATA_DIR": str(folder / "data"),
+            "MAX_LIVE_SESSIONS": "1000",
+            **settings,
+        }
+        command = [sys.executable, "-m", "whisperlive_hybrid.cli", "serve"]
+        server = MeasuredServer(command, port, environment, folder / "ours.log", cwd=folder)
+        return Started(server, f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{http_port}")
+    options: dict[str, object] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "backend": "faster_whisper",
+        "faster_whisper_custom_model_path": str(model),
+        "single_model": True,  # as its command does by default with a model of one's own
+        "max_clients": 1000,
+        "max_connection_time": 36000,
+        "cache_path": str(folder / "cache"),
+    }
+    if kind == "whisperlive-batch":
+        # Its admission control would turn sessions away while they connect; what it can carry is measured here.
+        options |= {"batch_enabled": True, "batch_max_queue_wait_s": 3600.0, "batch_max_admissions_per_s": 1000.0}
+    command = [str(whisperlive_python()), str(PEER_SERVER), json.dumps(options)]
+    return Started(
+        MeasuredServer(command, port, environment, folder / f"{kind}.log", cwd=folder), f"ws://127.0.0.1:{port}"
+    )
