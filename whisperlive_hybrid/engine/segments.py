@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 TIMESTAMP_STEP_S = 0.02
+MIN_REST_S = 0.5
+"""Audio that is heard again when the model stopped before it, at least. Less is silence behind the last word, of which
+Whisper makes words, or holds a word that the model had begun to write."""
 
 
 @dataclass(slots=True)
@@ -45,7 +48,10 @@ class Split:
 
 
 def split(tokens: Sequence[int], timestamp_begin: int, duration_s: float) -> Split:
-    """Cut at every pair of timestamps. Text after the last pair is unfinished and left to the next window."""
+    """Cut at every pair of timestamps. Text after the last pair is unfinished and left to the next window.
+
+    Where less than `MIN_REST_S` is left for that, there will be none: the text is taken as it is, up to the end.
+    """
 
     def is_time(i: int) -> bool:
         return tokens[i] >= timestamp_begin
@@ -66,5 +72,9 @@ def split(tokens: Sequence[int], timestamp_begin: int, duration_s: float) -> Spl
         for first, after in zip([0, *cuts], cuts, strict=False)
     ]
     consumed = duration_s if closed else time(cuts[-1] - 1)
+    unfinished = list(tokens[cuts[-1] :])
+    if consumed < duration_s < consumed + MIN_REST_S and any(t < timestamp_begin for t in unfinished):
+        drafts.append(Draft(min(time(cuts[-1]), duration_s) if is_time(cuts[-1]) else consumed, duration_s, unfinished))
+        consumed = duration_s
     # A window that says it consumed nothing would be asked again for ever.
     return Split(drafts, closed, consumed if consumed > 0 else duration_s)

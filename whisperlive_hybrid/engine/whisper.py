@@ -1,11 +1,19 @@
-"""Whisper on CTranslate2: encode once, then language, text, fallback and word times from the same encoder output."""
+"""Whisper on CTranslate2: encode once, then language, text, fallback and word times from the same encoder output.
+
+Theory of operation
+-------------------
+The rows of a batch share one encoder output. First, rows that bring tokens to verify are aligned with them: one
+parallel pass of the decoder, where generation takes one for each token. Rows whose tokens hold are done. The others are
+decoded, at first together, then those that failed at ever higher temperatures. A final, or a window of a file, that
+fails in a short encoder input is instead padded to 30 s and done all anew: no short input may cost a final its text. In
+the end words are aligned where they were asked for.
+"""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +21,19 @@ import ctranslate2
 import numpy as np
 import tokenizers
 from ctranslate2.models import Whisper
-from numpy.typing import NDArray
 
-from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
-from whisperlive_hybrid.engine import fallback, prompt, words
+from whisperlive_hybrid.audio.samples import Samples
+from whisperlive_hybrid.engine import fallback, guards, prompt, words
 from whisperlive_hybrid.engine.backend import LanguageProbabilities, Request
 from whisperlive_hybrid.engine.device import Device
+from whisperlive_hybrid.engine.encoded import Encoded
 from whisperlive_hybrid.engine.fallback import Attempt
-from whisperlive_hybrid.engine.features import FRAMES_PER_SECOND, Features, LogMel
+from whisperlive_hybrid.engine.features import Features, LogMel, to_full
 from whisperlive_hybrid.engine.gate import Padding
-from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Timing, Word
+from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.mel import OwnersMel
 from whisperlive_hybrid.engine.memory import return_freed_memory
+from whisperlive_hybrid.engine.rows import Row, Watch
 from whisperlive_hybrid.engine.segments import Draft, split
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane
 
@@ -33,43 +42,6 @@ _MAX_INITIAL_TIMESTAMP = 50
 _CPU_ENCODER_FRAMES = 3000
 """Frames that a CPU encodes at once. The encoder's arithmetic gains nothing from larger batches there, and attention
 scores (heads x frames² each) fall out of the cache; the decoder does gain, and always takes the whole batch."""
-
-
-class Encoded:
-    """Encoder output of a batch, of which rows can be taken.
-
-    Rows are cut on the CPU: CTranslate2 cannot slice. On a GPU that costs a copy of 3.8 MB a row (large models) in each
-    direction, and happens only where part of a batch goes its own way; a whole batch never leaves the device.
-    """
-
-    def __init__(self, parts: Sequence[Any], n_rows: int) -> None:
-        self._n_rows = n_rows
-        self._array: NDArray[Any] | None = None
-        if len(parts) > 1:
-            self._array = np.concatenate([_to_numpy(part) for part in parts])
-        self._whole = parts[0] if self._array is None else ctranslate2.StorageView.from_array(self._array)
-
-    def rows(self, indices: Sequence[int] | None = None) -> Any:
-        """StorageView [len(indices), frames, width]; all rows without indices."""
-        if indices is None or list(indices) == list(range(self._n_rows)):
-            return self._whole
-        if self._array is None:
-            self._array = _to_numpy(self._whole)
-        return ctranslate2.StorageView.from_array(np.ascontiguousarray(self._array[list(indices)]))
-
-
-def _to_numpy(output: Any) -> NDArray[Any]:
-    if output.device != "cpu":
-        output = output.to_device(ctranslate2.Device.cpu)
-    if output.dtype == ctranslate2.DataType.bfloat16:  # numpy has no such type
-        output = output.to(ctranslate2.DataType.float32)
-    return np.asarray(output)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    language: str
-    probability: float
 
 
 class WhisperBackend:
@@ -130,48 +102,29 @@ class WhisperBackend:
         return _languages(self._model.detect_language(self._encode(requests).rows()))
 
     def run(self, requests: Sequence[Request]) -> list[Hypothesis]:
-        """Transcribe windows that share a batch key."""
-        started = time.perf_counter()
+        """Transcribe windows that share a batch key. A probability of no speech is not known of verified ones (0)."""
+        watch = Watch()
         encoded = self._encode(requests)
-        encoded_at = time.perf_counter()
-        spoken = self._spoken(encoded, requests)
-        chosen = self._decode(encoded, requests, spoken)
-        decoded_at = time.perf_counter()
-        drafts: list[list[Draft]] = []
-        consumed: list[float] = []
-        closed: list[bool] = []
-        for request, attempt in zip(requests, chosen, strict=True):
-            duration = request.content_frames / FRAMES_PER_SECOND
-            if fallback.is_silence(attempt, request.window.options):
-                drafts.append([])
-                consumed.append(duration)
-                closed.append(True)
-                continue
-            parts = split(attempt.tokens, self._vocabulary.timestamp_begin, duration)
-            drafts.append(parts.drafts)
-            consumed.append(parts.consumed_s)
-            closed.append(parts.closed)
-        self._align(encoded, requests, spoken, drafts)
-        for i, request in enumerate(requests):
-            if request.window.options.word_times and not closed[i]:
-                consumed[i] = _end_of_words(drafts[i]) or consumed[i]
-        timing = Timing(
-            encode_s=encoded_at - started,
-            decode_s=decoded_at - encoded_at,
-            align_s=time.perf_counter() - decoded_at,
-            batch_size=len(requests),
-        )
-        return [
-            Hypothesis(
-                window_id=request.window.id,
-                segments=self._segments(request, chosen[i], drafts[i]),
-                language=spoken[i].language,
-                language_probability=spoken[i].probability,
-                consumed_s=consumed[i],
-                timing=timing,
-            )
-            for i, request in enumerate(requests)
-        ]
+        rows = [Row(i, request) for i, request in enumerate(requests)]
+        watch.encode_s += watch.lap()
+        self._find_languages(encoded, rows)
+        watch.decode_s += watch.lap()
+        self._verify(encoded, [r for r in rows if r.request.window.verify])
+        watch.align_s += watch.lap()
+        pending = [r for r in rows if not r.verified]
+        self._decode(encoded, pending)
+        watch.decode_s += watch.lap()
+        self._align(encoded, pending)
+        watch.align_s += watch.lap()
+        hypotheses = [row.hypothesis(self._vocabulary) for row in rows]
+        redone = [row for row in rows if row.redo and not row.request.dropped()]
+        if redone:
+            long = self.run([_in_full(row.request) for row in redone])
+            watch.add(long[0].timing)
+            for row, hypothesis in zip(redone, long, strict=True):
+                hypotheses[row.index] = hypothesis
+        timing = watch.timing(len(requests))
+        return [replace(h, timing=timing) for h in hypotheses]
 
     def _encode(self, requests: Sequence[Request]) -> Encoded:
         n_rows, n_frames = len(requests), requests[0].features.shape[1]
@@ -182,43 +135,97 @@ class WhisperBackend:
             parts.append(self._model.encode(ctranslate2.StorageView.from_array(mel)))
         return Encoded(parts, n_rows)
 
-    def _spoken(self, encoded: Encoded, requests: Sequence[Request]) -> list[_Spoken]:
+    def _find_languages(self, encoded: Encoded, rows: Sequence[Row]) -> None:
         """The language of each window: given, or detected among those allowed."""
         if not self.multilingual:
-            return [_Spoken("en", 1.0) for _ in requests]
-        spoken = [_Spoken(r.window.options.language or "", 1.0) for r in requests]
-        unknown = [i for i, s in enumerate(spoken) if not s.language]
+            return
+        for row in rows:
+            row.language = row.options.language or ""
+        unknown = [row for row in rows if not row.language]
         if unknown:
-            found = _languages(self._model.detect_language(encoded.rows(unknown)))
-            for i, probabilities in zip(unknown, found, strict=True):
-                allowed = requests[i].window.options.languages
+            found = _languages(self._model.detect_language(encoded.rows([row.index for row in unknown])))
+            for row, probabilities in zip(unknown, found, strict=True):
+                allowed = row.options.languages
                 among = [p for p in probabilities if p[0] in allowed] or probabilities
-                spoken[i] = _Spoken(*among[0])
-        return spoken
+                row.language, row.language_probability = among[0]
 
-    def _decode(self, encoded: Encoded, requests: Sequence[Request], spoken: Sequence[_Spoken]) -> list[Attempt]:
+    def _verify(self, encoded: Encoded, rows: Sequence[Row]) -> None:
+        """Align the rows' tokens; those that hold are the rows' result."""
+        for row in rows:
+            tokens = row.request.window.verify
+            row.drafts = split(tokens, self._vocabulary.timestamp_begin, row.duration_s).drafts
+        whole = [row for row in rows if self._text_of(row.drafts) == self._text_tokens(row.request.window.verify)]
+        for row, probabilities in self._aligned(encoded, [row for row in whole if not row.request.dropped()]):
+            row.verified = guards.holds(row.drafts, probabilities, row.duration_s)
+            if row.verified:
+                tokens = row.request.window.verify
+                row.attempt = Attempt(
+                    tokens=tokens,
+                    temperature=0.0,
+                    avg_log_probability=float(np.mean(np.log(probabilities))),
+                    compression_ratio=fallback.compression_ratio(self._vocabulary.text(tokens).strip()),
+                    no_speech_probability=0.0,
+                )
+        for row in rows:
+            for draft in row.drafts if not row.options.word_times else ():
+                draft.words = []
+            if not row.verified:
+                row.drafts = []
+
+    def _decode(self, encoded: Encoded, rows: Sequence[Row]) -> None:
         """Decode all rows at the first temperature, then only those that failed at the next ones."""
-        options = requests[0].window.options
-        prompts = [
-            prompt.full_prompt(
-                self._vocabulary, r.previous, s.language, r.window.options.task, r.window.options.timestamps
-            )
-            for r, s in zip(requests, spoken, strict=True)
-        ]
-        attempts: list[list[Attempt]] = [[] for _ in requests]
-        pending = list(range(len(requests)))
+        if not rows:
+            return
+        options = rows[0].options
+        attempts: dict[int, list[Attempt]] = {row.index: [] for row in rows}
+        pending = [row for row in rows if not row.request.dropped()]
         for temperature in options.temperatures:
-            made = self._generate(encoded.rows(pending), [prompts[i] for i in pending], options, temperature)
-            for i, attempt in zip(pending, made, strict=True):
-                attempts[i].append(attempt)
-            pending = [i for i in pending if fallback.needs_retry(attempts[i][-1], requests[i].window.options)]
             if not pending:
                 break
-        return [fallback.choose(a, r.window.options) for a, r in zip(attempts, requests, strict=True)]
+            for row, attempt in zip(pending, self._generate(encoded, pending, options, temperature), strict=True):
+                attempts[row.index].append(attempt)
+                row.redo = row.may_be_redone and self._failed(row, attempt)
+            pending = [
+                row
+                for row in pending
+                if not row.redo
+                and fallback.needs_retry(attempts[row.index][-1], row.options)
+                and not row.request.dropped()
+            ]
+        for row in rows:
+            if attempts[row.index] and not row.redo:
+                self._interpret(row, fallback.choose(attempts[row.index], row.options))
+
+    def _failed(self, row: Row, attempt: Attempt) -> bool:
+        """Whether a text may be worse for the short encoder input: a guard trips, or there is none."""
+        if fallback.needs_retry(attempt, row.options) or fallback.is_silence(attempt, row.options):
+            return True
+        drafts = split(attempt.tokens, self._vocabulary.timestamp_begin, row.duration_s).drafts
+        heard = guards.before_the_end(drafts, row.duration_s)
+        return len(heard) < len(drafts) or not any(self._vocabulary.text(d.tokens).strip() for d in heard)
+
+    def _interpret(self, row: Row, attempt: Attempt) -> None:
+        """Segments from the tokens that were chosen."""
+        row.attempt = attempt
+        if fallback.is_silence(attempt, row.options):
+            return
+        tokens = attempt.tokens
+        if attempt.fault == "loop":
+            tokens = guards.cut_loop(tokens, self._vocabulary.end_of_text)
+        parts = split(tokens, self._vocabulary.timestamp_begin, row.duration_s)
+        row.drafts = guards.before_the_end(parts.drafts, row.duration_s)
+        row.consumed_s, row.closed = parts.consumed_s, parts.closed
 
     def _generate(
-        self, rows: Any, prompts: list[list[int]], options: DecodeOptions, temperature: float
+        self, encoded: Encoded, rows: Sequence[Row], options: DecodeOptions, temperature: float
     ) -> list[Attempt]:
+        prompts = [
+            prompt.full_prompt(self._vocabulary, r.request.previous, r.language, r.options.task, r.options.timestamps)
+            for r in rows
+        ]
+        limit = options.max_new_tokens
+        if limit is None and rows[0].request.window.lane is Lane.PARTIAL:
+            limit = guards.max_new_tokens(max(row.duration_s for row in rows))
         if temperature > 0:
             search = {
                 "beam_size": 1,
@@ -229,12 +236,12 @@ class WhisperBackend:
         else:
             search = {"beam_size": options.beam_size, "patience": options.patience}
         results = self._model.generate(
-            rows,
+            encoded.rows([row.index for row in rows]),
             prompts,
             length_penalty=options.length_penalty,
             repetition_penalty=options.repetition_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram_size,
-            max_length=prompt.max_length(len(prompts[0]), options.max_new_tokens),
+            max_length=prompt.max_length(len(prompts[0]), limit),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=options.suppress_blank,
@@ -243,8 +250,9 @@ class WhisperBackend:
             **search,
         )
         attempts = []
-        for result in results:
+        for row, result in zip(rows, results, strict=True):
             tokens = tuple(result.sequences_ids[0])
+            text = self._vocabulary.text(tokens).strip()
             attempts.append(
                 Attempt(
                     tokens=tokens,
@@ -252,57 +260,50 @@ class WhisperBackend:
                     avg_log_probability=fallback.mean_log_probability(
                         result.scores[0], len(tokens), options.length_penalty
                     ),
-                    compression_ratio=fallback.compression_ratio(self._vocabulary.text(tokens).strip()),
+                    compression_ratio=fallback.compression_ratio(text),
                     no_speech_probability=result.no_speech_prob,
+                    fault=guards.fault_of(text, self._text_tokens(tokens), row.duration_s),
                 )
             )
         return attempts
 
-    def _align(
-        self,
-        encoded: Encoded,
-        requests: Sequence[Request],
-        spoken: Sequence[_Spoken],
-        drafts: Sequence[Sequence[Draft]],
-    ) -> None:
-        """Give words to the drafts of every window that asked for them, one call for each language and task."""
-        groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for i, request in enumerate(requests):
-            if request.window.options.word_times and drafts[i]:
-                groups[spoken[i].language, request.window.options.task].append(i)
-        for rows in groups.values():
-            tokens = self._vocabulary.speaking(spoken[rows[0]].language, requests[rows[0]].window.options.task)
-            texts = [[t for draft in drafts[i] for t in draft.tokens if t < tokens.eot] for i in rows]
-            aligned = self._model.align(
-                encoded.rows(rows), tokens.sot_sequence, texts, [requests[i].content_frames for i in rows]
-            )
-            for i, result in zip(rows, aligned, strict=True):
-                words.place_words(drafts[i], tokens, result.alignments, result.text_token_probs)
+    def _align(self, encoded: Encoded, rows: Sequence[Row]) -> None:
+        """Give words to the segments of every window that asked for them."""
+        timed = [row for row in rows if row.options.word_times and row.drafts and not row.request.dropped()]
+        for row, _ in self._aligned(encoded, timed):
+            if not row.closed:
+                row.consumed_s = _end_of_words(row.drafts) or row.consumed_s
 
-    def _segments(self, request: Request, attempt: Attempt, drafts: Sequence[Draft]) -> tuple[Segment, ...]:
-        offset = request.window.start / SAMPLE_RATE
-        segments = []
-        for draft in drafts:
-            text = self._vocabulary.text(draft.tokens)
-            if draft.start == draft.end or not text.strip():
-                continue
-            segments.append(
-                Segment(
-                    start=round(offset + draft.start, 3),
-                    end=round(offset + draft.end, 3),
-                    text=text,
-                    tokens=tuple(draft.tokens),
-                    temperature=attempt.temperature,
-                    avg_log_probability=attempt.avg_log_probability,
-                    compression_ratio=attempt.compression_ratio,
-                    no_speech_probability=attempt.no_speech_probability,
-                    words=tuple(
-                        Word(w.text, round(offset + w.start, 3), round(offset + w.end, 3), w.probability)
-                        for w in draft.words
-                    ),
-                )
+    def _aligned(self, encoded: Encoded, rows: Sequence[Row]) -> Iterator[tuple[Row, list[float]]]:
+        """The rows, their drafts given words, each with the probabilities of its text tokens.
+
+        One call for each language and task: CTranslate2 takes one prompt.
+        """
+        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[row.language, row.options.task].append(row)
+        for group in groups.values():
+            tokens = self._vocabulary.speaking(group[0].language, group[0].options.task)
+            results = self._model.align(
+                encoded.rows([row.index for row in group]),
+                tokens.sot_sequence,
+                [self._text_of(row.drafts) for row in group],
+                [row.request.content_frames for row in group],
             )
-        return tuple(segments)
+            for row, result in zip(group, results, strict=True):
+                words.place_words(row.drafts, tokens, result.alignments, result.text_token_probs)
+                yield row, list(result.text_token_probs)
+
+    def _text_of(self, drafts: Sequence[Draft]) -> list[int]:
+        return [t for draft in drafts for t in self._text_tokens(draft.tokens)]
+
+    def _text_tokens(self, tokens: Sequence[int]) -> list[int]:
+        return [t for t in tokens if t < self._vocabulary.end_of_text]
+
+
+def _in_full(request: Request) -> Request:
+    """The window as it would have been with 30 s of encoder input."""
+    return replace(request, features=to_full(request.features, request.content_frames))
 
 
 def _languages(results: Any) -> list[LanguageProbabilities]:

@@ -29,6 +29,14 @@ def test_the_unfinished_tail_is_left_for_the_next_window() -> None:
     assert result.consumed_s == pytest.approx(1.0)
 
 
+def test_an_unfinished_tail_too_short_for_a_window_of_its_own_is_taken_as_it_is() -> None:
+    tokens = [100, 1, 150, 155, 2]
+    assert spans(tokens, 1.45) == [(0.0, 1.0, [100, 1, 150]), (1.1, 1.45, [155, 2])]
+    assert split(tokens, 100, 1.45).consumed_s == 1.45
+    assert len(spans(tokens, 1.5)) == 1
+    assert spans([100, 1, 150, 150], 1.2) == [(0.0, 1.0, [100, 1, 150])]
+
+
 def test_a_pair_at_the_end_is_where_the_next_window_begins() -> None:
     result = split([100, 1, 150, 150], 100, 10.0)
     assert [d.tokens for d in result.drafts] == [[100, 1, 150]]

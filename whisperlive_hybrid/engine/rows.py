@@ -1,0 +1,114 @@
+"""The windows of a batch on their way from request to hypothesis."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE
+from whisperlive_hybrid.engine.backend import Request
+from whisperlive_hybrid.engine.fallback import Attempt
+from whisperlive_hybrid.engine.features import FRAMES_PER_SECOND
+from whisperlive_hybrid.engine.gate import FULL_FRAMES
+from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Timing, Word
+from whisperlive_hybrid.engine.prompt import Vocabulary
+from whisperlive_hybrid.engine.segments import Draft
+from whisperlive_hybrid.engine.window import DecodeOptions, Lane
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One window of the batch. Without an attempt, nobody wants its result any more."""
+
+    index: int
+    request: Request
+    language: str = "en"
+    language_probability: float = 1.0
+    attempt: Attempt | None = None
+    """What was chosen."""
+    drafts: list[Draft] = field(default_factory=list)
+    consumed_s: float = 0.0
+    closed: bool = True
+    """Nothing is spoken after its last segment."""
+    verified: bool = False
+    redo: bool = False
+    """It failed in a short encoder input: once more in 30 s."""
+
+    def __post_init__(self) -> None:
+        self.consumed_s = self.duration_s
+
+    @property
+    def options(self) -> DecodeOptions:
+        """How it is decoded."""
+        return self.request.window.options
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of audio."""
+        return self.request.content_frames / FRAMES_PER_SECOND
+
+    @property
+    def may_be_redone(self) -> bool:
+        """Whether its text matters enough to pay for 30 s, and it was not given them yet."""
+        return self.request.window.lane is not Lane.PARTIAL and self.request.features.shape[1] < FULL_FRAMES
+
+    def hypothesis(self, vocabulary: Vocabulary) -> Hypothesis:
+        """What was heard; times on the owner's clock."""
+        return Hypothesis(
+            window_id=self.request.window.id,
+            segments=self._segments(vocabulary, self.attempt) if self.attempt is not None else (),
+            language=self.language,
+            language_probability=self.language_probability,
+            consumed_s=self.consumed_s,
+            verified=self.verified,
+            doubt=self.attempt.fault if self.attempt is not None and self.drafts else None,
+        )
+
+    def _segments(self, vocabulary: Vocabulary, attempt: Attempt) -> tuple[Segment, ...]:
+        offset = self.request.window.start / SAMPLE_RATE
+        segments = []
+        for draft in self.drafts:
+            text = vocabulary.text(draft.tokens)
+            if draft.start == draft.end or not text.strip():
+                continue
+            segments.append(
+                Segment(
+                    start=round(offset + draft.start, 3),
+                    end=round(offset + draft.end, 3),
+                    text=text,
+                    tokens=tuple(draft.tokens),
+                    temperature=attempt.temperature,
+                    avg_log_probability=attempt.avg_log_probability,
+                    compression_ratio=attempt.compression_ratio,
+                    no_speech_probability=attempt.no_speech_probability,
+                    words=tuple(
+                        Word(w.text, round(offset + w.start, 3), round(offset + w.end, 3), w.probability)
+                        for w in draft.words
+                    ),
+                )
+            )
+        return tuple(segments)
+
+
+class Watch:
+    """Where the time of a batch goes, in seconds."""
+
+    def __init__(self) -> None:
+        self.encode_s = self.decode_s = self.align_s = 0.0
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last one."""
+        before, self._last = self._last, time.perf_counter()
+        return self._last - before
+
+    def add(self, timing: Timing) -> None:
+        """Count what another run took, too."""
+        self.encode_s += timing.encode_s
+        self.decode_s += timing.decode_s
+        self.align_s += timing.align_s
+        self.lap()
+
+    def timing(self, batch_size: int) -> Timing:
+        """All of it."""
+        return Timing(encode_s=self.encode_s, decode_s=self.decode_s, align_s=self.align_s, batch_size=batch_size)
