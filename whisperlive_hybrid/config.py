@@ -168,6 +168,26 @@ class Settings(BaseSettings):
         ge=300,
         le=10000,
     )
+    live_policy: Literal["agreed-or-sure", "local-agreement-2", "local-agreement-3", "finals-only"] = _setting(
+        "agreed-or-sure",
+        "When words of running speech are committed: agreed-or-sure, as the two settings below say; local-agreement-2 "
+        "or -3, when as many partials in a row agree on them; finals-only, with the final of their utterance.",
+        group="Live",
+    )
+    commit_guard_ms: int = _setting(
+        300,
+        "A word that ends within so much of the newest audio is not committed by agreed-or-sure.",
+        unit="ms",
+        group="Live",
+        ge=0,
+        le=5000,
+    )
+    commit_probability: float = _setting(
+        0.8,
+        "Probability from which agreed-or-sure commits a word that no other partial has confirmed; above 1 is never.",
+        group="Live",
+        ge=0,
+    )
     max_live_sessions: int = _setting(64, "Live sessions at once; more are refused.", group="Live", ge=1)
     live_idle_s: float = _setting(
         60.0, "A live connection without a message is closed after this.", unit="s", group="Live", ge=1

@@ -24,6 +24,7 @@ from whisperlive_hybrid.jobs.pipeline import Pipeline
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.opening import LiveModels
 from whisperlive_hybrid.live.pacing import PaceRules
+from whisperlive_hybrid.live.policy import POLICIES
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
@@ -73,6 +74,9 @@ class Server:
                     self.engine,
                     vad,
                     rules=_live_rules(settings),
+                    policy=lambda: POLICIES[settings.live_policy](
+                        settings.commit_guard_ms / 1000, settings.commit_probability
+                    ),
                     limits=_live_limits(settings),
                     models=LiveModels(settings.final_model, settings.live_model),
                     pace=_pace_rules(settings),

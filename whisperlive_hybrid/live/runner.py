@@ -19,7 +19,7 @@ from whisperlive_hybrid.live.events import Ready, Resumed
 from whisperlive_hybrid.live.link import Link
 from whisperlive_hybrid.live.opening import LiveEngine, LiveModels, Opener
 from whisperlive_hybrid.live.pacing import Pacer, PaceRules
-from whisperlive_hybrid.live.policy import CommitPolicy, LocalAgreement
+from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.registry import Registry, no_such_session
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.rules import LiveRules
@@ -58,7 +58,7 @@ class LiveService:
         *,
         rules: LiveRules | None = None,
         limits: LiveLimits | None = None,
-        policy: Callable[[], CommitPolicy] = LocalAgreement,
+        policy: Callable[[], CommitPolicy] = AgreedOrSure,
         models: LiveModels | None = None,
         pace: PaceRules | None = None,
         store: Store | None = None,

@@ -27,6 +27,7 @@ Who may cause what:
 * A failed or doubtful partial is dropped: the next one hears the same audio. A failed final is tried again; when it
   fails for good, the client is told which segment and what times, and gets what the partials had.
 * A forced cut repeats the last moment of audio; words heard twice there are told once.
+* A client that sends far ahead of time gets no partials, and its finals one by one, behind those of others.
 * `stop` is a marker: when everything before it is told, Done and Close follow.
 * A hypothesis for a window that is not waited for any more (cancelled, replaced) is dropped.
 
@@ -49,8 +50,8 @@ from whisperlive_hybrid.live.actions import Action, Cancel, Close, Run, Send
 from whisperlive_hybrid.live.asking import Asking
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Done, SpeechState, Status
-from whisperlive_hybrid.live.pacing import Pace
-from whisperlive_hybrid.live.policy import CommitPolicy, LocalAgreement
+from whisperlive_hybrid.live.pacing import Lead, Pace
+from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.state import SessionState
 from whisperlive_hybrid.live.telling import final_of, partial_of
@@ -84,7 +85,7 @@ class Session:
         self.id = id
         self._options = options
         self._rules = rules or LiveRules()
-        self._policy = policy or LocalAgreement()
+        self._policy = policy or AgreedOrSure()
         self._asking = Asking(id, options, self._rules, model, partial_model or model)
         self._overlap = n_samples(options.speech.overlap_ms / 1000)
         self._pace = Pace(self._rules.partial_interval_s)
@@ -98,6 +99,7 @@ class Session:
         """The partial window under way."""
         self._partial_at: float | None = None
         """When the newest partial window was asked for."""
+        self._lead = Lead(self._rules.catch_up_s, 0.0 if state is None else -self._rules.catch_up_s)
         self._block_s = 0.0
         """Seconds of audio that come at a time."""
         self._stopping: float | None = None
@@ -117,6 +119,7 @@ class Session:
                 case SpeechAudio(start, samples):
                     running = self._require_running()
                     running.hear(start, samples, self._overlap)
+                    self._lead.advance(seconds(len(samples)), now)
                     fresh += len(samples)
                     self._drop_speculation(running, unless_end=running.audio.end)
                 case SpeechPaused(at):
@@ -220,6 +223,11 @@ class Session:
         """No more audio should be fed until some finals are told."""
         return self.backlog_s > self._rules.max_backlog_s
 
+    @property
+    def _ahead(self) -> bool:
+        """The client sends faster than anybody speaks: it may have what the others leave."""
+        return self._lead.seconds > self._rules.ahead_s
+
     # --- utterances ------------------------------------------------------------------------------------------------
 
     def _begin(self, at: int) -> None:
@@ -250,8 +258,8 @@ class Session:
             after_cut=running.after_cut,
             shown=running.transcript.shown,
             fallback=running.transcript.text(),
-            # Who sends faster than real time has several waiting: those go behind other sessions' finals.
-            deadline=now + self._rules.final_within_s * (1 + len(self._ending)),
+            # Who sends faster than real time goes behind other sessions' finals.
+            deadline=now + self._rules.final_within_s * (1 + len(self._ending)) + max(0.0, self._lead.seconds),
             asked=running.audio.start,
         )
         self._ending.append(ending)
@@ -274,7 +282,7 @@ class Session:
 
     def _ask(self, now: float, *, fresh: bool = False) -> None:
         """Ask for what is due. `fresh`: new audio came just now."""
-        at_once = 1 if self._rules.history else self._rules.finals_at_once
+        at_once = 1 if self._rules.history or self._ahead else self._rules.finals_at_once
         for ending in list(self._ending)[:at_once]:
             due = ending.retry_at is None or ending.retry_at <= now
             if not ending.complete and ending.window_id is None and due:
@@ -299,7 +307,9 @@ class Session:
         return last + self._pace.interval_s + self._block_s / (-2 if fresh else 2)
 
     def _partial_wanted(self, running: RunningUtterance | None) -> bool:
-        if running is None or not self._options.interim or self._partial is not None or running.quiet:
+        if running is None or not self._options.interim or self._partial is not None:
+            return False
+        if running.quiet or self._ahead:
             return False
         enough = running.audio.end - running.audio.start >= self._rules.first_partial_s * SAMPLE_RATE
         return enough and running.audio.end > running.heard
@@ -309,7 +319,7 @@ class Session:
         pause = running.silent_from
         if pause is None or pause == running.speculated or running.audio.end < pause + self._overlap:
             return
-        if not self._rules.speculate or self._pace.degraded or self._ending:
+        if not self._rules.speculate or self._pace.degraded or self._ahead or self._ending:
             return
         expected_s = self._options.speech.min_silence_ms / 1000 - seconds(running.audio.end - pause)
         deadline = now + max(0.0, expected_s) + self._rules.final_within_s
