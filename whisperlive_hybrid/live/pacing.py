@@ -131,6 +131,25 @@ class Pacer:
             self.pace = pace
 
 
+class Lead:
+    """How far the speech of a session is ahead of time: it rises with speech that comes and falls as time passes.
+
+    It falls to `-credit_s` at the lowest, so that a client that was cut off for a while may catch up.
+    """
+
+    def __init__(self, credit_s: float, seconds: float = 0.0) -> None:
+        self._credit_s = credit_s
+        self.seconds = max(seconds, -credit_s)
+        """Negative while it is behind."""
+        self._at: float | None = None
+
+    def advance(self, speech_s: float, now: float) -> None:
+        """`speech_s` more seconds of speech have come until `now`."""
+        passed = 0.0 if self._at is None else now - self._at
+        self._at = now
+        self.seconds = max(self.seconds - passed, -self._credit_s) + speech_s
+
+
 def _percentile(values: list[float], part: float) -> float:
     """By nearest rank; 0 of nothing."""
     return sorted(values)[math.ceil(part * len(values)) - 1] if values else 0.0

@@ -47,5 +47,9 @@ class LiveRules:
     """A detected language this probable is kept for the session."""
     doubt_language: float = 0.35
     """After a final less confident than this, partials have their language detected anew too."""
+    ahead_s: float = 10.0
+    """Speech sent faster than it can be spoken, and so much ahead of time: no partials, and finals wait for others'."""
+    catch_up_s: float = 60.0
+    """As much of it may be sent late at any speed, as after a broken connection."""
     max_backlog_s: float = 60.0
     """Ended utterances that wait for their finals, in seconds of audio: above this no more audio is taken in."""

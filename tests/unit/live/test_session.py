@@ -233,7 +233,34 @@ def test_a_flood_of_utterances_goes_behind_the_finals_of_others() -> None:
         talk.start()
         talk.hear(1.0, take=0.0)
         talk.end()
-    assert [w.deadline for w in talk.running.values()] == [1.0, 2.0, 3.0]
+    assert [w.deadline for w in talk.running.values()] == [2.0, 4.0, 6.0]
+
+
+def test_far_ahead_of_time_there_are_no_partials_and_one_final_at_a_time() -> None:
+    talk = Talk()
+    for _ in range(4):
+        talk.start()
+        talk.hear(11.0, take=0.0)
+        talk.pause()
+        talk.end()
+    for n in range(4):
+        assert talk.lanes == [Lane.FINAL]
+        talk.answer("one")
+        assert len(talk.finals) == n + 1
+    talk.wait(60.0)
+    talk.start()
+    talk.hear(1.0)
+    assert talk.lanes == [Lane.PARTIAL], "time has caught up"
+
+
+def test_a_client_that_was_cut_off_may_catch_up() -> None:
+    talk = Talk()
+    talk.start()
+    talk.hear(1.0)
+    talk.partial("one")
+    talk.wait(30.0)
+    talk.hear(25.0, take=0.0)
+    assert talk.lanes == [Lane.PARTIAL]
 
 
 def test_a_full_engine_loses_no_final_however_long_it_is_full() -> None:
