@@ -195,6 +195,14 @@ class Settings(BaseSettings):
     resume_s: float = _setting(
         60.0, "A broken live session waits this long to be resumed.", unit="s", group="Live", ge=0
     )
+    live_ahead_s: float = _setting(
+        10.0,
+        "A live client that has sent so much more speech than time has passed gets no partials, and finals one by one, "
+        "behind those of others.",
+        unit="s",
+        group="Live",
+        ge=1,
+    )
     resume_across_restarts: bool = _setting(
         True,
         "Live sessions can be resumed after the process has ended, too: what they need for that is kept in DATA_DIR "

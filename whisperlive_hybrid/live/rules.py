@@ -49,6 +49,8 @@ class LiveRules:
     """After a final less confident than this, partials have their language detected anew too."""
     ahead_s: float = 10.0
     """Speech sent faster than it can be spoken, and so much ahead of time: no partials, and finals wait for others'."""
+    least_utterance_s: float = 1.0
+    """A shorter utterance counts as so much speech: that is what its final costs."""
     catch_up_s: float = 60.0
     """As much of it may be sent late at any speed, as after a broken connection."""
     max_backlog_s: float = 60.0

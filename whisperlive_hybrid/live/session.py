@@ -263,6 +263,7 @@ class Session:
             asked=running.audio.start,
         )
         self._ending.append(ending)
+        self._lead.advance(max(0.0, self._rules.least_utterance_s - seconds(ending.n_samples)), now)
         if running.speculation is not None:
             ending.tries = 1
             if running.speculation.hypothesis is None:

@@ -253,6 +253,18 @@ def test_far_ahead_of_time_there_are_no_partials_and_one_final_at_a_time() -> No
     assert talk.lanes == [Lane.PARTIAL], "time has caught up"
 
 
+def test_a_client_that_flushes_all_the_time_is_ahead_too() -> None:
+    talk = Talk()
+    for _ in range(20):
+        talk.start()
+        talk.hear(0.3)
+        talk.end("flush")
+    assert talk.lanes == [Lane.FINAL] * 4
+    for _ in range(8):
+        talk.answer("one")
+    assert talk.lanes == [Lane.FINAL]
+
+
 def test_a_client_that_was_cut_off_may_catch_up() -> None:
     talk = Talk()
     talk.start()
