@@ -29,7 +29,7 @@ _WIDE = 2.0
 """An East Asian character stands for a syllable or more: it counts as two letters."""
 SURE = 0.5
 """Probability above which a token that is verified is still the likeliest: all others share less than the rest."""
-LONGEST_SILENCE_S = 1.0
+LONGEST_SILENCE_S = 1.2
 """Audio after the last word that is verified, at most: more may hold another."""
 _TOKENS_PER_SECOND = 15
 """Of partials. Whisper's own bound is half as much (224 tokens in 30 s)."""

@@ -3,7 +3,9 @@
 Theory of operation
 -------------------
 Windows wait in three lanes. FINAL goes before PARTIAL before FILE; within a lane the earliest deadline goes first. The
-first window of the chosen lane fixes the batch key; others of its lane with the same key fill the batch. There is no
+first window of the chosen lane fixes the batch key; others of its lane with the same key fill the batch, live ones only
+if they are wanted about as early: who sends audio faster than it is spoken is served after the others, not with them.
+There is no
 timer: while one batch runs the next collects, so batches grow with load and an idle device never waits. Only windows
 that are ready count: a final whose features are still computed keeps its place and holds up nobody.
 
@@ -37,8 +39,11 @@ SPECULATIVE_SHARE = 0.25
 MAX_ATTEMPTS = 2
 LIVE_MEMORY_S = 30.0
 """So long after the last live window, file batches are still kept small."""
+SOON_S = 2.0
+"""Live windows whose deadlines lie further apart than this share no batch, and one that is wanted so much later than now
+holds up others for no longer than a file does."""
 _FIRST_FILE_BATCH = 2
-"""Windows in a file batch before anything was measured."""
+"""Windows in such a batch before anything was measured."""
 _SMOOTHING = 0.3
 """Weight of the newest measurement in the mean."""
 
@@ -164,7 +169,9 @@ class Scheduler:
             chosen = [first]
         else:
             alike = [e for e in ready if e.key == first.key and not e.attempts]
-            chosen = alike[: self._batch_size(first.key, now)]
+            if lane is not Lane.FILE:
+                alike = [e for e in alike if e.window.deadline <= first.window.deadline + SOON_S]
+            chosen = alike[: self._batch_size(first, now)]
         for entry in chosen:
             queue.remove(entry)
             self._running[entry.window.id] = entry
@@ -247,10 +254,12 @@ class Scheduler:
     def _has_ready(self, lane: Lane) -> bool:
         return any(entry.ready for entry in self._queues[lane])
 
-    def _batch_size(self, key: BatchKey, now: float) -> int:
-        if key.lane is not Lane.FILE or now - self._last_live > LIVE_MEMORY_S:
+    def _batch_size(self, first: _Entry, now: float) -> int:
+        key, nobody_waits = first.key, now - self._last_live > LIVE_MEMORY_S
+        urgent = key.lane is not Lane.FILE and first.window.deadline <= now + SOON_S
+        if urgent or nobody_waits:
             return self._max_batch
-        each = self._window_s.get((key.model, Lane.FILE))
+        each = self._window_s.get((key.model, key.lane))
         size = _FIRST_FILE_BATCH if each is None else int(self.limits.file_batch_s / each)
         return max(1, min(self._max_batch, size))
 

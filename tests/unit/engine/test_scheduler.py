@@ -92,11 +92,27 @@ def test_speculative_finals_are_refused_first() -> None:
 def test_a_batch_shares_its_key_and_keeps_its_size() -> None:
     s = a_scheduler(max_batch=3)
     for i in range(5):
-        add(s, make_window(f"plain {i}", deadline=i))
-    add(s, make_window("prompted", deadline=0.5), prompt=16)
+        add(s, make_window(f"plain {i}", deadline=i / 4))
+    add(s, make_window("prompted", deadline=0.6), prompt=16)
     assert run(s) == ["plain 0", "plain 1", "plain 2"]
     assert run(s) == ["prompted"]
     assert run(s) == ["plain 3", "plain 4"]
+
+
+def test_live_windows_wanted_much_later_wait_for_a_batch_of_their_own_and_a_short_one() -> None:
+    s = a_scheduler(max_batch=8)
+    add(s, make_window("measured"))
+    run(s, takes=0.4)
+    for i in range(4):
+        add(s, make_window(f"ahead {i}", deadline=30.0 + i))
+    for i in range(3):
+        add(s, make_window(f"now {i}", deadline=1.0 + i / 2))
+    assert run(s, takes=1.2) == ["now 0", "now 1", "now 2"]
+    assert run(s) == ["ahead 0", "ahead 1"], "two take 0.8 s"
+    assert run(s, now=31.0) == ["ahead 2", "ahead 3"]
+    for deadline in (0.0, 1.5, 2.5):
+        add(s, make_window(f"late {deadline}", deadline=deadline))
+    assert run(s, now=40.0) == ["late 0.0", "late 1.5"]
 
 
 def test_a_newer_partial_takes_the_place_of_the_older() -> None:
