@@ -22,9 +22,9 @@ from tests.support.server_process import ServerProcess
 CODECS = ("pcm_s16le", "webm-opus")
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path) as running:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
@@ -47,6 +47,12 @@ def _through(server: ServerProcess, kinds: list[str], audio_s: float) -> None:
 
 def test_cut_connections_lose_and_double_nothing(server: ServerProcess) -> None:
     _through(server, ["cut", "torn", "again", "cut", "torn"], 20.0)
+
+
+def test_killed_and_stopped_servers_lose_and_double_nothing(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        _through(server, ["kill", "cut", "term"], 20.0)
+        assert server.starts == 3
 
 
 async def test_bad_clients_take_nothing_from_a_good_one(server: ServerProcess) -> None:
