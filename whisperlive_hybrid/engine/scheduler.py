@@ -3,11 +3,10 @@
 Theory of operation
 -------------------
 Windows wait in three lanes. FINAL goes before PARTIAL before FILE; within a lane the earliest deadline goes first. The
-first window of the chosen lane fixes the batch key; others of its lane with the same key fill the batch, live ones only
-if they are wanted about as early: who sends audio faster than it is spoken is served after the others, not with them.
-There is no
-timer: while one batch runs the next collects, so batches grow with load and an idle device never waits. Only windows
-that are ready count: a final whose features are still computed keeps its place and holds up nobody.
+first window of the chosen lane fixes the batch key; others of its lane with the same key fill the batch, live ones
+only if they are wanted about as early: who sends audio faster than it is spoken is served after the others, not with
+them. There is no timer: while one batch runs the next collects, so batches grow with load and an idle device never
+waits. Only windows that are ready count: a final whose features are still computed keeps its place and holds up nobody.
 
 Files cannot starve: after `FILE_TURN` batches of live audio while a file waits, one file batch goes first. Files cannot
 hold up live audio: once live audio has been seen, a file batch is kept so small that, by the times measured so far, it
@@ -40,8 +39,8 @@ MAX_ATTEMPTS = 2
 LIVE_MEMORY_S = 30.0
 """So long after the last live window, file batches are still kept small."""
 SOON_S = 2.0
-"""Live windows whose deadlines lie further apart than this share no batch, and one that is wanted so much later than now
-holds up others for no longer than a file does."""
+"""Live windows whose deadlines lie further apart than this share no batch, and one that is wanted so much later than
+now holds up others for no longer than a file does."""
 _FIRST_FILE_BATCH = 2
 """Windows in such a batch before anything was measured."""
 _SMOOTHING = 0.3

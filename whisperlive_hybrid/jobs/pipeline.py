@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from whisperlive_hybrid.audio.files import DecodeLimits, FileInfo, decode_file
 from whisperlive_hybrid.audio.samples import Samples, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment
+from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.errors import Refused
 from whisperlive_hybrid.jobs.stitching import to_file_clock
@@ -37,12 +38,6 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 OnSegments: TypeAlias = Callable[[Sequence[Segment]], None]
 Heard: TypeAlias = list[tuple[PackedWindow, Hypothesis]]
 
-MIN_REST_S: Final = 0.5
-"""A shorter rest of a window is padding of its last utterance, not worth another inference."""
-MAX_ROUNDS: Final = 12
-"""Inferences of one window at most, however little of it each of them consumes."""
-MIN_STEP_S: Final = 0.2
-"""A window of which less is consumed is given up."""
 LANGUAGE_WINDOWS: Final = 3
 """Windows without text after which the language is what the surest of them said."""
 PROMPT_RESET_TEMPERATURE: Final = 0.5
@@ -221,11 +216,11 @@ class _FileWork:
             heard.append((window, hypothesis))
             if self._options.condition_on_previous_text:
                 self._remember(hypothesis)
-            rest_s = seconds(len(window.samples)) - hypothesis.consumed_s
-            if rest_s < MIN_REST_S or hypothesis.consumed_s < MIN_STEP_S or len(heard) == MAX_ROUNDS:
+            rest_s = rest_of(hypothesis, seconds(len(window.samples)), len(heard))
+            if rest_s is None:
                 return heard
             language = language or hypothesis.language
-            window = window.rest(hypothesis.consumed_s)
+            window = window.rest(rest_s)
 
     async def _ask(self, window: PackedWindow, language: str | None, deadline: float) -> Hypothesis:
         """One inference. A full engine is waited for: what has been accepted is not refused half-way."""

@@ -44,6 +44,7 @@ from typing import Final as Constant
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, n_samples, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, NotFound, Refused
 from whisperlive_hybrid.live.actions import Action, Cancel, Close, Run, Send
@@ -61,8 +62,6 @@ from whisperlive_hybrid.speech.speech import SpeechAudio, SpeechEnded, SpeechEve
 
 HOPELESS: Constant = (BadInput, NotFound, ModelUnavailable)
 """Errors that come again when the same window is tried again."""
-MIN_REST_S: Constant = 0.1
-"""What a model leaves unheard at the end of an utterance is asked for again, unless it is shorter than this."""
 
 
 class Session:
@@ -358,7 +357,7 @@ class Session:
 
     def _hear_speculation(self, running: RunningUtterance, speculation: Speculation, hypothesis: Hypothesis) -> None:
         speculation.hypothesis = hypothesis
-        heard_all = hypothesis.consumed_s >= len(speculation.window.samples) / SAMPLE_RATE - MIN_REST_S
+        heard_all = rest_of(hypothesis, len(speculation.window.samples) / SAMPLE_RATE) is None
         if not self._options.interim or not heard_all:
             return
         self._drop_partial()  # it heard less, with a smaller beam
@@ -375,7 +374,7 @@ class Session:
             self._told = replace(self._told, language=hypothesis.language)
 
     def _add_part(self, ending: EndingUtterance, hypothesis: Hypothesis) -> None:
-        ending.add(hypothesis, round(MIN_REST_S * SAMPLE_RATE))
+        ending.add(hypothesis)
         kept = self._told.language
         if not ending.complete or self._options.language is not None or kept is None:
             return

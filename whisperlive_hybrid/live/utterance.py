@@ -10,6 +10,7 @@ import numpy as np
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples, seconds
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Word
+from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.live.seam import n_repeated
 from whisperlive_hybrid.live.transcript import UtteranceTranscript, key_of
@@ -139,13 +140,13 @@ class EndingUtterance:
         """Length of its audio."""
         return self.end - self.audio.start
 
-    def add(self, hypothesis: Hypothesis, min_rest: int) -> None:
-        """One more window of it was heard. Complete, unless the model left `min_rest` samples unheard or more."""
+    def add(self, hypothesis: Hypothesis) -> None:
+        """One more window of it was heard. Complete, unless the model left a rest that is worth another one."""
         self.window_id, self.tries = None, 0
         self.parts.append(hypothesis)
-        rest = self.asked + round(hypothesis.consumed_s * SAMPLE_RATE)
-        if hypothesis.segments and self.asked < rest < self.end - min_rest:
-            self.asked = rest
+        rest_s = rest_of(hypothesis, seconds(self.end - self.asked), len(self.parts))
+        if rest_s is not None:
+            self.asked += round(rest_s * SAMPLE_RATE)
             return
         self.complete = True
 
