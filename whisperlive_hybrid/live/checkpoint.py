@@ -17,7 +17,7 @@ import msgspec
 
 from whisperlive_hybrid.errors import HybridError, Unavailable
 from whisperlive_hybrid.live.commands import LiveOptions
-from whisperlive_hybrid.live.events import Final
+from whisperlive_hybrid.live.events import Event, Final
 from whisperlive_hybrid.live.frames import Mark
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.state import SessionState
@@ -82,7 +82,7 @@ class Store(Protocol):
 
 def pack(checkpoint: Checkpoint) -> bytes:
     """A checkpoint as bytes."""
-    return msgspec.msgpack.encode(checkpoint)
+    return _encode(checkpoint)
 
 
 def unpack(body: bytes) -> Checkpoint:
@@ -92,12 +92,23 @@ def unpack(body: bytes) -> Checkpoint:
 
 def pack_finals(finals: Iterable[Numbered]) -> list[tuple[int, bytes]]:
     """Finals as entries."""
-    return [(n.number, msgspec.msgpack.encode(n.event)) for n in finals]
+    return [(n.number, _encode(n.event)) for n in finals]
 
 
 def unpack_finals(entries: Iterable[tuple[int, bytes]]) -> list[Numbered]:
     """The finals in `entries`. Raises Unavailable as `unpack` does."""
     return [Numbered(number, _decode(body, Final)) for number, body in entries]
+
+
+def _encode(value: Checkpoint | Event) -> bytes:
+    return msgspec.msgpack.encode(value, enc_hook=_plain)
+
+
+def _plain(value: object) -> float:
+    """Times may be numpy's floats, which are floats to everybody else."""
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"no plain form for {type(value).__name__}")
 
 
 def _decode(body: bytes, kind: type[_T]) -> _T:
@@ -151,7 +162,7 @@ class Checkpointer:
 
     async def close(self) -> None:
         """Finish what is to be written."""
-        while self._task is not None:
+        while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
 
     async def _drive(self, store: Store) -> None:
@@ -161,9 +172,14 @@ class Checkpointer:
             safe = True
             try:
                 kept = await store.save(self._id, pack(checkpoint), pack_finals(finals), checkpoint.floor)
-            except HybridError as error:
+            except Exception as error:  # whatever it is, the client is not to wait for it
                 if not self._failing:
-                    log.error("live session %s: no checkpoint can be written: %s", self._id, error)
+                    log.error(
+                        "live session %s: no checkpoint can be written: %s",
+                        self._id,
+                        error,
+                        exc_info=not isinstance(error, HybridError),
+                    )
                 kept, safe = True, False
             else:
                 newest = finals[-1].number if finals else 0
