@@ -35,6 +35,7 @@ PURE = {
     "engine/scheduler.py",
     "engine/fallback.py",
     "transports/start_options.py",
+    "transports/turnstile.py",
     "transports/websocket/native.py",
     "client/outbox.py",
 }

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from whisperlive_hybrid.errors import BadInput, HybridError, Unavailable
-from whisperlive_hybrid.live.commands import Command, LiveOptions, Ping, Resume, Start
+from whisperlive_hybrid.live.commands import Audio, Command, LiveOptions, Ping, Resume, Start
 from whisperlive_hybrid.live.events import Pong, failed_by
 from whisperlive_hybrid.live.link import Closing, Link
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.runner import LiveService
+from whisperlive_hybrid.transports.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
@@ -235,17 +236,21 @@ class _Watch:
 
 async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Watch) -> None:
     now: Callable[[], float] = asyncio.get_running_loop().time
+    turnstile = Turnstile(now())
     while True:
         watch.reading_since = now()
         message = await connection.receive()
         watch.reading_since = None
+        commands: Sequence[Command] = ()
         try:
             commands = dialect.receive(message)
         except BadInput as error:
             link.reject(error)
-            continue
         for command in commands:
             await link.take(command)
+        wait_s = turnstile.wait_s(audio=any(isinstance(c, Audio) for c in commands), now=now())
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
 
 async def _write(connection: Connection, dialect: Dialect, link: Link) -> Closing:
