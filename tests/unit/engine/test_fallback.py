@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from whisperlive_hybrid.engine.fallback import (
@@ -34,8 +36,19 @@ def attempt(
         (attempt(log_probability=-1.5, no_speech=0.7), False),
         (attempt(log_probability=-1.5, ratio=9.0, no_speech=0.7), False),
         (attempt(ratio=9.0, no_speech=0.7), True),
+        (replace(attempt(), fault="rate"), True),
     ],
-    ids=["good", "just sure", "unsure", "just varied", "repeats", "silence", "silence repeats", "sure but repeats"],
+    ids=[
+        "good",
+        "just sure",
+        "unsure",
+        "just varied",
+        "repeats",
+        "silence",
+        "silence repeats",
+        "sure but repeats",
+        "faster than speech",
+    ],
 )
 def test_when_to_decode_again(made: Attempt, again: bool) -> None:
     assert needs_retry(made, OPTIONS) is again
