@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.window import Window
@@ -14,6 +14,11 @@ from whisperlive_hybrid.errors import HybridError, Superseded, Unavailable
 log = logging.getLogger(__name__)
 
 Outcome: TypeAlias = Hypothesis | HybridError
+
+NEAR_S: Final = 2.0
+"""What is wanted later than this after it was asked for may wait: that says nothing about how busy the device is."""
+LONG_S: Final = 1.0
+"""A window that is cancelled after so long has waited for most of it."""
 
 
 class Transcriber(Protocol):
@@ -27,7 +32,8 @@ class Transcriber(Protocol):
 class WindowTasks:
     """See above. `on_outcome` is told of each window that was not cancelled.
 
-    `on_timing` is told how long a window waited and how long it took, in seconds: both the same where it was refused.
+    `on_timing` is told how long an urgent window waited and how long it took, in seconds: both the same where it was
+    refused, or given up after a long time.
     """
 
     def __init__(
@@ -63,9 +69,15 @@ class WindowTasks:
     async def _infer(self, window: Window) -> None:
         now = asyncio.get_running_loop().time
         asked_at = now()
+        urgent = window.deadline <= asked_at + NEAR_S
         outcome: Outcome
         try:
             outcome = await self._engine.transcribe(window)
+        except asyncio.CancelledError:
+            took_s = now() - asked_at
+            if urgent and took_s >= LONG_S:
+                self._on_timing(took_s, took_s)
+            raise
         except HybridError as error:
             log.debug("live session %s: window %d failed: %s", self._owner, window.id, error)
             outcome = error
@@ -75,7 +87,9 @@ class WindowTasks:
         finally:
             self._tasks.pop(window.id, None)
         took_s = now() - asked_at
-        if isinstance(outcome, Hypothesis):
+        if not urgent:
+            pass
+        elif isinstance(outcome, Hypothesis):
             self._on_timing(outcome.timing.queued_s, took_s)
         elif not isinstance(outcome, Superseded):
             self._on_timing(took_s, took_s)
