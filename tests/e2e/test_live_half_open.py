@@ -46,8 +46,8 @@ async def door(server: LiveServer, name: str, stack: AsyncExitStack) -> int:
 
 
 async def test_twenty_seconds_are_enough() -> None:
-    assert IN_FORCE[0] + IN_FORCE[1] <= 20.0
-    assert 2 * HEARTBEAT_S <= 20.0
+    assert IN_FORCE[0] + IN_FORCE[1] < 19.0  # and a second to come back
+    assert 1.8 * HEARTBEAT_S < 19.0
 
 
 @pytest.mark.parametrize("name", ["live", "http"])

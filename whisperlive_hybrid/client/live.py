@@ -23,8 +23,8 @@ FINAL_CODES: Final = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 4400, 4401, 
 PIECE_BYTES: Final = 240_000
 """Longer audio is cut into messages of this size, which whole samples of up to six channels fill."""
 
-_HEARTBEATS_MISSED = 2
-"""So many heartbeats without any message: the connection is given up."""
+_QUIET_HEARTBEATS = 1.8
+"""In the time of so many heartbeats not one message: the connection is given up, and within two a new one is there."""
 _ANSWER_S = 20.0
 """For the answer to the first message."""
 _GOODBYE_S = 3.0
@@ -172,7 +172,7 @@ class LiveSession:
 
         Raises ConnectionClosed when the connection ends before, TimeoutError when not even heartbeats come.
         """
-        quiet_s = _HEARTBEATS_MISSED * float(self.ready.get("heartbeat_s", 10.0))
+        quiet_s = _QUIET_HEARTBEATS * float(self.ready.get("heartbeat_s", 10.0))
         writer = asyncio.create_task(self._write(socket), name="live-session-writer")
         try:
             while True:

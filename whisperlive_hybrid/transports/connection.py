@@ -28,8 +28,8 @@ Message: TypeAlias = str | bytes
 
 MAX_MESSAGE_BYTES: Final = 2**20
 PING_EVERY_S: Final = 10.0
-PONG_WITHIN_S: Final = 10.0
-"""A half-open connection is found within both together."""
+PONG_WITHIN_S: Final = 8.0
+"""A half-open connection is found within both together, and 20 s leave time to come back."""
 OPEN_WITHIN_S: Final = 60.0
 """From the handshake to the first message."""
 

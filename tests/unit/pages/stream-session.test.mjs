@@ -130,10 +130,10 @@ test('a server that is behind but alive keeps its connection', () => {
   assert.equal(talk.session.state, 'reconnecting');
 });
 
-test('two heartbeats that do not come end the connection, whether audio is sent or not', () => {
+test('heartbeats that do not come end the connection, whether audio is sent or not', () => {
   const talk = new Talk().start().hear(READY);
-  assert.equal(talk.session.nextDeadline(), 20_000);
-  talk.wait(19_999);
+  assert.equal(talk.session.nextDeadline(), 18_000);
+  talk.wait(17_999);
   assert.equal(talk.session.state, 'open');
   talk.wait(1);
   assert.equal(talk.session.state, 'reconnecting');

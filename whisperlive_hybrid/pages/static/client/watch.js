@@ -6,8 +6,8 @@
 /** ms in which audio is not acknowledged and nothing else is heard: say so, then give the connection up. */
 export const STALLED_MS = 3000;
 export const DEAD_MS = 12_000;
-/** Heartbeats that may fail to come, whether audio is sent or not. */
-export const HEARTBEATS_MISSED = 2;
+/** In the time of so many heartbeats not one message, whether audio is sent or not: the connection is given up. */
+export const QUIET_HEARTBEATS = 1.8;
 
 export class Watch {
   constructor() {
@@ -68,6 +68,6 @@ export class Watch {
   }
 
   _deadAt() {
-    return Math.min(this._unansweredSince() + DEAD_MS, this.heardAt + HEARTBEATS_MISSED * this.heartbeat_ms);
+    return Math.min(this._unansweredSince() + DEAD_MS, this.heardAt + QUIET_HEARTBEATS * this.heartbeat_ms);
   }
 }
