@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +87,13 @@ def test_cores_within_a_containers_quota(tmp_path: Path) -> None:
     assert usable_cores(quota) == 1
     quota.write_text("50000 100000\n")
     assert usable_cores(quota) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp comes with CTranslate2 on Linux only")
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("active", "ACTIVE")])
+def test_waiting_threads_sleep_unless_told_otherwise(given: str | None, expected: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": given} if given else {})
+    command = [sys.executable, "-c", "import whisperlive_hybrid.server"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+    assert f"OMP_WAIT_POLICY = '{expected}'" in said
