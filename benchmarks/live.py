@@ -26,9 +26,9 @@ from typing import Any
 
 from benchmarks.live_capacity import search
 from benchmarks.live_clients import Refused
-from benchmarks.live_offline import offline
+from benchmarks.live_offline import offline, posted
 from benchmarks.live_runs import silent, stop_at_once, talk
-from benchmarks.live_systems import SYSTEMS, Started, System, start
+from benchmarks.live_systems import SYSTEMS, Started, System, start, systems
 from benchmarks.live_tables import plots, print_tables, seconds
 from benchmarks.material import Conversation, conversations
 from benchmarks.report import machine
@@ -52,7 +52,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=Path, help="recordings folder of the Free Spoken Digit Dataset")
     parser.add_argument("--only", help=f"parts, comma-separated: {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--model", default="tiny", help=f"digits, or widened to {', '.join(SIZES)}; comma-separated")
+    parser.add_argument(
+        "--model", default="tiny", help=f"digits, or widened to {', '.join(SIZES)}, or a folder; comma-separated"
+    )
     parser.add_argument("--systems", help=f"comma-separated: {', '.join(SYSTEMS)} (default: those that tell most)")
     parser.add_argument("--seconds", type=float, default=48.0, help="of conversation, for latency (default 48)")
     parser.add_argument("--sessions", type=int, default=1, help="at once, for latency (default 1)")
@@ -64,6 +66,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, help="sessions that the search begins with (default 4 of ours, else 1)")
     parser.add_argument("--most", type=int, default=128, help="sessions that the search ends at (default 128)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of an inference (default: all cores)")
+    parser.add_argument("--tuned", type=int, default=3, help="same_output_threshold of WhisperLive's tuned rows (3)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="for both sides (default cpu)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of our server")
     parser.add_argument("--out", type=Path, default=Path("build/live-benchmark"), help="folder for results")
     parser.add_argument("--keep", action="store_true", help="keep earlier results that this run does not replace")
@@ -78,7 +82,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"no such part: {', '.join(unknown)}")
     if unknown := set(_listed(args.systems)) - set(SYSTEMS):
         parser.error(f"no such system: {', '.join(unknown)}")
-    if unknown := set(_listed(args.model)) - {"digits", *SIZES}:
+    if unknown := [m for m in _listed(args.model) if m not in ("digits", *SIZES) and not Path(m, "model.bin").exists()]:
         parser.error(f"no such model: {', '.join(unknown)}")
     return args
 
@@ -93,6 +97,7 @@ class Benchmark:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.parts = _listed(args.only) or list(PARTS)
+        self.systems = systems(args.tuned)
         self.results: list[dict[str, Any]] = load(args.out) if args.keep or args.tables else []
         self.failures: list[str] = []
 
@@ -100,11 +105,12 @@ class Benchmark:
         """Measure everything on every model."""
         for name in _listed(self.args.model):
             model = self._model(name)
+            name = Path(name).name
             said = conversations(self.args.recordings, self.args.sessions, self.args.seconds)
             without = None
             if "latency" in self.parts:
                 progress(f"{name}: offline")
-                without = {k: asdict(v) for k, v in offline(model, said, self.args.threads).items()}
+                without = {k: asdict(v) for k, v in offline(model, said, self.args.threads, self.args.device).items()}
             wanted = self._systems()
             for kind in dict.fromkeys(system.server for system in wanted):
                 systems = [system for system in wanted if system.server == kind]
@@ -115,8 +121,8 @@ class Benchmark:
 
     def _systems(self) -> list[System]:
         if self.args.systems:
-            return [SYSTEMS[name] for name in _listed(self.args.systems)]
-        return [s for s in SYSTEMS.values() if any(s.name in WHERE[part] for part in self.parts)]
+            return [self.systems[name] for name in _listed(self.args.systems)]
+        return [s for s in self.systems.values() if any(s.name in WHERE[part] for part in self.parts)]
 
     def _measures(self, system: System, part: str) -> bool:
         return part in self.parts and bool(self.args.systems or system.name in WHERE[part])
@@ -124,6 +130,8 @@ class Benchmark:
     def _model(self, name: str) -> Path:
         if name == "digits":
             return BUNDLED
+        if name not in SIZES:
+            return Path(name).resolve()
         return make_cost_model(name, (self.args.out / "models" / name).resolve())
 
     def _server(  # noqa: PLR0917 - called once
@@ -131,7 +139,9 @@ class Benchmark:
     ) -> None:
         progress(f"{model_name}: starting {kind}")
         settings = dict(each.partition("=")[::2] for each in self.args.set)
-        started = start(kind, model, self.args.threads, (self.args.out / "servers").resolve(), settings)
+        started = start(
+            kind, model, self.args.threads, (self.args.out / "servers").resolve(), settings, device=self.args.device
+        )
         with started.server:
             started.wait_ready()
             talk(systems[0], started, conversations(self.args.recordings, 1, 4.0), 1.0)  # loads the model, warms caches
@@ -154,7 +164,9 @@ class Benchmark:
         self, part: str, system: System, started: Started, said: list[Conversation], without: Any
     ) -> dict[str, Any]:
         if part == "latency":
-            return talk(system, started, said, self.args.drain) | {"offline": without}
+            figures = talk(system, started, said, self.args.drain)
+            ours = {"server": asdict(posted(started.http_url, said))} if started.http_url else {}
+            return figures | {"offline": without | ours}
         if part == "tail":
             return stop_at_once(system, started, conversations(self.args.recordings, 1, 60.0)[0], self.args.stops)
         if part == "silence":
@@ -191,7 +203,7 @@ class Benchmark:
         key = ("part", "model", "system")
         self.results = [r for r in self.results if any(r[k] != result[k] for k in key)]
         self.results.append(result | {"conditions": conditions(self.args)})
-        self.results.sort(key=lambda r: (["digits", *SIZES].index(r["model"]), list(SYSTEMS).index(r["system"])))
+        self.results.sort(key=_order)
         self.args.out.mkdir(parents=True, exist_ok=True)
         (self.args.out / "results.json").write_text(json.dumps(plain(self.results), indent=1) + "\n")
 
@@ -200,12 +212,20 @@ class Benchmark:
         progress(f"FAILED {what}")
 
 
+def _order(result: dict[str, Any]) -> tuple[int, str, int]:
+    models = ["digits", *SIZES]
+    size = models.index(result["model"]) if result["model"] in models else len(models)
+    return size, result["model"], SYSTEMS.index(result["system"])
+
+
 def conditions(args: argparse.Namespace) -> dict[str, Any]:
     """Where and when, so that a figure is never quoted without it."""
     return {
         "machine": machine(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "threads": args.threads,
+        "device": args.device,
+        "tuned": args.tuned,
         "recordings": args.recordings is not None,
         "settings": args.set,
         "load_before": _LOAD,
@@ -258,11 +278,14 @@ def main() -> int:
         if _LOAD > 0.5:
             progress(f"the machine is busy (load {_LOAD}): latencies and capacities will be too high")
         benchmark.run()
+    where = "CPU, int8" if args.device == "cpu" else "GPU"
     notes = [
-        f"{args.threads} threads per inference, CPU, int8; {len(_listed(args.model))} model(s) derived from `digits`. "
-        "Latencies count from the true end of a word in the audio and include the client's message size. "
-        "WhisperLive tuned: `same_output_threshold` 3 instead of 10; batch: `batch_enabled`, its defaults (greedy), "
-        "without its admission control."
+        f"{args.threads} threads per inference, {where}, models widened from `digits`. Latencies count from the true "
+        "end of a word in the audio and include the client's message size. WhisperLive runs with voice activity "
+        f"detection on, as its client does; threshold {args.tuned} is its `same_output_threshold`, 10 by default; "
+        "batch mode is `batch_enabled` with its defaults (greedy), but without its admission control. Offline: "
+        "faster-whisper on the whole file with its VAD filter / on each utterance by itself / our server's file API; "
+        "beam 5 each."
     ]
     print_tables(benchmark.results, notes)
     for path in plots(benchmark.results, args.out, machine()):

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.live_metrics import Errors, align, errors
-from benchmarks.material import Conversation, normalized
+from benchmarks.material import Conversation, normalized, wav
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 
 AROUND_S = 0.2
 """Audio kept before and after an utterance that is transcribed by itself."""
 
 
-def offline(model: Path, said: Sequence[Conversation], threads: int) -> dict[str, Errors]:
+def offline(model: Path, said: Sequence[Conversation], threads: int, device: str = "cpu") -> dict[str, Errors]:
     """faster-whisper, beam 5: each whole conversation with its voice activity filter, and each utterance by itself."""
     from faster_whisper import WhisperModel
 
-    whisper = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=threads)
+    compute = "int8" if device == "cpu" else "float16"
+    whisper = WhisperModel(str(model), device=device, compute_type=compute, cpu_threads=threads)
 
     def text(samples: Samples, *, vad: bool) -> str:
         segments, _ = whisper.transcribe(samples, language="en", beam_size=5, vad_filter=vad)
@@ -29,6 +30,23 @@ def offline(model: Path, said: Sequence[Conversation], threads: int) -> dict[str
         alone = [text(samples, vad=False) for samples in utterances(conversation)]
         parts += count(conversation.text, " ".join(alone))
     return {"whole": whole, "utterances": parts}
+
+
+def posted(url: str, said: Sequence[Conversation]) -> Errors:
+    """Our server's file door on the same conversations: whole files, beam 5."""
+    import httpx
+
+    total = Errors()
+    for conversation in said:
+        answer = httpx.post(
+            f"{url}/v1/audio/transcriptions",
+            files={"file": ("conversation.wav", wav(conversation.samples), "audio/wav")},
+            data={"model": "whisper-1", "language": "en"},
+            timeout=600,
+        )
+        answer.raise_for_status()
+        total += count(conversation.text, str(answer.json()["text"]))
+    return total
 
 
 def utterances(conversation: Conversation) -> list[Samples]:

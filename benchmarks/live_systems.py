@@ -18,9 +18,6 @@ from tests.support.running_server import free_ports
 
 PEER_SERVER = Path(__file__).parent / "peers" / "whisperlive_server.py"
 
-TUNED = (("same_output_threshold", 3),)
-"""WhisperLive's own floor is (threshold + 1) passes of the same text, 10 by default."""
-
 
 @dataclass(frozen=True)
 class System:
@@ -32,17 +29,26 @@ class System:
     dialect: Dialect
 
 
-SYSTEMS = {
-    system.name: system
-    for system in (
+def systems(threshold: int = 3) -> dict[str, System]:
+    """All of them by name.
+
+    threshold: `same_output_threshold` of the tuned rows. A text of WhisperLive is complete after threshold + 2 passes
+    that say the same, 0.1 s apart, and 10 is its default: less is sooner, and cuts more sentences in the middle.
+    """
+    tuned = WhisperLive((("same_output_threshold", threshold),))
+    peer = "WhisperLive 0.10.0"
+    each = (
         System("ours", "WhisperLive Hybrid, 256 ms float32", "ours", Hybrid()),
         System("ours-opus", "WhisperLive Hybrid, 500 ms Opus", "ours", Hybrid(opus=True, message_s=0.5)),
-        System("whisperlive", "WhisperLive 0.10.0, default", "whisperlive", WhisperLive()),
-        System("whisperlive-tuned", "WhisperLive 0.10.0, tuned", "whisperlive", WhisperLive(TUNED)),
-        System("whisperlive-batch", "WhisperLive 0.10.0, batch mode", "whisperlive-batch", WhisperLive()),
-        System("whisperlive-batch-tuned", "WhisperLive 0.10.0, batch, tuned", "whisperlive-batch", WhisperLive(TUNED)),
+        System("whisperlive", f"{peer}, default", "whisperlive", WhisperLive()),
+        System("whisperlive-tuned", f"{peer}, threshold {threshold}", "whisperlive", tuned),
+        System("whisperlive-batch", f"{peer}, batch mode", "whisperlive-batch", WhisperLive()),
+        System("whisperlive-batch-tuned", f"{peer}, batch mode, threshold {threshold}", "whisperlive-batch", tuned),
     )
-}
+    return {system.name: system for system in each}
+
+
+SYSTEMS = tuple(systems())
 
 
 @dataclass
@@ -69,15 +75,19 @@ class Started:
             raise RuntimeError(f"our server is not ready after {timeout_s:.0f} s:\n{self.server.tail()}")
 
 
-def start(kind: str, model: Path, threads: int, folder: Path, settings: Mapping[str, str]) -> Started:
+def start(
+    kind: str, model: Path, threads: int, folder: Path, settings: Mapping[str, str], *, device: str = "cpu"
+) -> Started:
     """A server of one kind on free ports, not entered yet: `with started.server:` runs it.
 
     model: CTranslate2 folder. threads: of one inference, on both sides. settings: environment of ours, over
-    its defaults.
+    its defaults. device: cpu, or cuda for both.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, http_port = free_ports(2)
     environment = {"OMP_NUM_THREADS": str(threads)}
+    if device == "cpu":
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "DEVICE": "cpu"}  # WhisperLive takes a GPU whenever it sees one
     if kind == "ours":
         environment |= {
             "FASTERWHISPER_MODEL": str(model),

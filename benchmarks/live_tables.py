@@ -25,8 +25,14 @@ def print_tables(results: Sequence[Result], notes: Sequence[str] = ()) -> None:
 
 
 def _latency(results: Sequence[Result]) -> None:
-    one = results[0]
-    title = f"{one['sessions']} live session(s), {one['seconds']:g} s of conversation each"
+    """Results at other numbers of sessions or lengths get tables of their own."""
+    kinds = sorted({(r["sessions"], r["seconds"]) for r in results})
+    for n, length in kinds:
+        title = f"{n} live session{'s' if n > 1 else ''}, {length:g} s of conversation each"
+        _latency_tables(title, [r for r in results if (r["sessions"], r["seconds"]) == (n, length)])
+
+
+def _latency_tables(title: str, results: Sequence[Result]) -> None:
     table(
         f"{title}: latency in seconds (p50 / p95 / p99)",
         ["model", "system", "speech end to final", "word to first shown", "word to committed", "word to final"],
@@ -46,9 +52,9 @@ def _latency(results: Sequence[Result]) -> None:
             "system",
             "WER %",
             "of words",
-            "offline WER %: file / utterances",
+            "offline WER %",
             "erased words per final word",
-            "committed words changed by their final",
+            "committed words changed by their final / otherwise",
             "CPU s per audio s",
             "peak memory MiB",
         ],
@@ -60,7 +66,7 @@ def _latency(results: Sequence[Result]) -> None:
                 r["errors"]["words"],
                 _offline(r),
                 r["erased_per_word"],
-                percent(r["committed_changed_per_word"]) + " %",
+                f"{percent(r['committed_changed_per_word'])} % / {r['committed_broken']}",
                 r["cpu_s_per_audio_s"],
                 round(r["memory_mib"]),
             ]
@@ -79,7 +85,8 @@ def _latency(results: Sequence[Result]) -> None:
 
 
 def _offline(result: Result) -> str:
-    rates = [Errors(**result["offline"][k]).rate for k in ("whole", "utterances")] if result.get("offline") else []
+    offline = result.get("offline") or {}
+    rates = [Errors(**offline[k]).rate for k in ("whole", "utterances", "server") if k in offline]
     return " / ".join(map(percent, rates))
 
 

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks.live import arguments, load, plain
-from benchmarks.live_tables import plots, spread
+from benchmarks.live_metrics import Errors, session_figures, summarize
+from benchmarks.live_tables import plots, print_tables, spread
+from benchmarks.live_wire import Update
+from benchmarks.material import SpokenWord
 from benchmarks.plots import lines
 
 
@@ -30,6 +34,32 @@ def test_unknown_names_are_refused() -> None:
         arguments(["--only", "latency,speed"])
     with pytest.raises(SystemExit):
         arguments(["--systems", "theirs"])
+
+
+def test_the_tables_hold_every_result(capsys: pytest.CaptureFixture[str]) -> None:
+    said = (SpokenWord("one", 1.0, 1.5, 0),)
+    summary = asdict(summarize([session_figures(said, [Update(2.0, ("one",))])]))
+    wire = {"messages_per_minute": 1.0, "received_kb_per_minute": 2.0, "sent_kb_per_minute": 3.0, "failures": []}
+    talk = {"sessions": 1, "seconds": 2.0, "utterances": 1, "wer": 0.0, "cpu_s_per_audio_s": 0.25, "memory_mib": 100.0}
+    talk |= summary | wire | {"latest_send_s": 0.0}
+    offline = {"whole": asdict(Errors(4, 1)), "utterances": asdict(Errors(4))}
+    one = {"model": "tiny", "system": "ours", "label": "this one"}
+    capacities = [{"limit": 1.5, "holds": 7, "fails_at": None}, {"limit": 5.0, "holds": 8, "fails_at": 10}]
+    print_tables(
+        [
+            {"part": "latency", "offline": offline} | one | talk,
+            {"part": "latency"} | one | talk | {"sessions": 8},
+            {"part": "tail", "said": 10, "final": 10, "shown": 9, "stops": 3} | one,
+            {"part": "silence", "seconds": 20.0, "cpu_share": 0.012, "cpu_share_without_session": 0.001, "words": 0}
+            | one
+            | wire,
+            {"part": "capacity", "points": [talk], "capacities": capacities} | one,
+        ],
+        ["a note"],
+    )
+    out = capsys.readouterr().out
+    for text in ("0.50 / 0.50 / 0.50", "25.0 / 0.0", "8 live sessions", "1.2", "7 (not reached)", "8 (10)", "a note"):
+        assert text in out
 
 
 def test_a_plot_for_each_model(tmp_path: Path) -> None:
