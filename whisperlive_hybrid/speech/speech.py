@@ -18,8 +18,8 @@ class SpeechOptions:
     """Speech starts at this Silero probability."""
     negative_threshold: float | None = None
     """Speech ends below this one (hysteresis); None is `threshold` - 0.15."""
-    min_speech_ms: int = 100
-    """Shorter bursts are not speech."""
+    min_speech_ms: int = 250
+    """Shorter bursts are not speech. Silero's own default; a knock is shorter, a spoken digit is not."""
     min_silence_ms: int = 600
     """Silence that ends an utterance."""
     pre_roll_ms: int = 200
