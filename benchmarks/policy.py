@@ -81,10 +81,11 @@ def main() -> None:
     engine = InstantEngine(args.model)
     options = LiveOptions(language=None if args.language == "auto" else args.language)
     short = conversations(args.recordings, args.conversations, args.seconds)
-    long = short if args.recordings is None else _monologues(args.recordings, args.conversations, args.seconds)
+    long = short if args.recordings is None else _made(args.recordings, args.conversations, args.seconds, (18, 40))
     silero = Silero()
     block = args.block_ms * SAMPLE_RATE // 1000
-    sets = {"conversations": short, "monologues": long}
+    lone = short if args.recordings is None else _made(args.recordings, args.conversations, args.seconds, (1, 1))
+    sets = {"conversations": short, "monologues": long, "single words": lone}
     heard = {name: [cut_up(each, block, silero, options.speech) for each in said] for name, said in sets.items()}
     number = {name: 1000 * i for i, name in enumerate(sets)}
     for sweep in args.only or SWEEPS:
@@ -98,11 +99,11 @@ def main() -> None:
         table(f"{title} ({which}, {minutes:.1f} min, {engine.name}, blocks of {args.block_ms} ms)", HEADER, rows)
 
 
-def _monologues(recordings: Path, n: int, seconds: float) -> list[Conversation]:
-    """Speech without a pause for 10 s and more, so that windows have to be trimmed."""
+def _made(recordings: Path, n: int, seconds: float, digits: tuple[int, int]) -> list[Conversation]:
+    """Conversations whose utterances have so many words (fewest and most). Many make windows that are trimmed."""
     made = []
     for seed in range(2000, 2000 + n):
-        samples, said = conversation(recordings, HELD_OUT_SPEAKER, seed, seconds=seconds, digits=(18, 40))
+        samples, said = conversation(recordings, HELD_OUT_SPEAKER, seed, seconds=seconds, digits=digits)
         words = tuple(SpokenWord(w.word, w.start, w.end, i) for i, u in enumerate(said) for w in u.words)
         made.append(Conversation(samples, " ".join(u.text for u in said), tuple(u.end for u in said), words))
     return made
@@ -181,6 +182,17 @@ def _beams() -> Iterator[Trial]:
         yield Trial(f"beam of partials {beam_size}", AgreedOrSure, replace(LiveRules(), partial_beam_size=beam_size))
 
 
+def _squeezed() -> Iterator[Trial]:
+    for shortest_s in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25):
+        yield Trial(f"at least {shortest_s:g} s", AgreedOrSure, replace(LiveRules(), shortest_word_s=shortest_s))
+
+
+def _noise() -> Iterator[Trial]:
+    for least_s, sure in ((0.0, 0.0), (0.2, 0.6), (0.25, 0.5), (0.25, 0.6), (0.3, 0.6)):
+        rules = replace(LiveRules(), noise_below_s=least_s, noise_sure=sure)
+        yield Trial(f"under {least_s:g} s below {sure:g}", AgreedOrSure, rules)
+
+
 def _trimming() -> Iterator[Trial]:
     for after_s, limit_s in ((6.0, 10.0), (8.0, 12.0), (12.0, 18.0), (30.0, 30.0)):
         rules = replace(LiveRules(), trim_after_s=after_s, max_window_s=limit_s)
@@ -191,6 +203,9 @@ SWEEPS: dict[str, tuple[str, str, Callable[[], Iterator[Trial]]]] = {
     "policies": ("Policies", "conversations", _policies),
     "policies-long": ("Policies", "monologues", _policies),
     "holding-back": ("Newest words held back", "conversations", _holding_back),
+    "last-words": ("Length of the last word", "conversations", _squeezed),
+    "last-words-long": ("Length of the last word", "monologues", _squeezed),
+    "noise": ("Short utterances taken for noise", "single words", _noise),
     "trimming": ("Length of windows", "monologues", _trimming),
     "beams": ("Beam of partials", "conversations", _beams),
     "thresholds": ("Guard and probability", "conversations", _thresholds),

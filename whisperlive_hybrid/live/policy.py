@@ -67,8 +67,8 @@ def n_forced(tail: Sequence[Token]) -> int:
     for in the middle half so that the cut is worth it; half of them where there is no gap."""
     n = len(tail)
     best, widest = (n + 1) // 2, 0.0
-    for i in range(max(1, n // 4), max(2, n - n // 4)):
-        before, after = tail[i - 1 : i + 1] if i < n else (tail[-1], tail[-1])
+    for i in range(max(1, n // 4), n - n // 4):
+        before, after = tail[i - 1 : i + 1]
         if before.end is not None and after.start is not None and after.start - before.end > widest:
             best, widest = i, after.start - before.end
     return best

@@ -24,6 +24,12 @@ class LiveRules:
     """A tentative word that ends within so much of the newest audio is not shown yet, unless it is probable."""
     hold_below: float = 0.9
     """Probability below which it is held back."""
+    shortest_word_s: float = 0.1
+    """A word at the end of a partial that lasts less is dropped."""
+    noise_below_s: float = 0.25
+    """An utterance with less speech than this is taken for a noise, unless its text is sure."""
+    noise_sure: float = 0.6
+    """Confidence from which it is."""
     verify_below_s: float = 0.25
     """Where less speech than this came since the last partial, its text is only verified."""
     speculate: bool = True

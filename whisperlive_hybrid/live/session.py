@@ -259,6 +259,7 @@ class Session:
             fallback=running.transcript.text(),
             # Who sends faster than real time goes behind other sessions' finals.
             deadline=now + self._rules.final_within_s * (1 + len(self._ending)) + max(0.0, self._lead.seconds),
+            silent_from=running.silent_from,
             asked=running.audio.start,
         )
         self._ending.append(ending)
@@ -351,9 +352,7 @@ class Session:
         if hypothesis.verified and running.silent_from is not None:
             running.quiet = window.end >= running.silent_from
         self._keep_language(hypothesis, window)
-        partial = partial_of(running, window, hypothesis, self._policy, self._rules)
-        if partial is not None:
-            self._actions.append(Send(partial))
+        self._tell_partial(running, window, hypothesis)
 
     def _hear_speculation(self, running: RunningUtterance, speculation: Speculation, hypothesis: Hypothesis) -> None:
         speculation.hypothesis = hypothesis
@@ -361,7 +360,10 @@ class Session:
         if not self._options.interim or not heard_all:
             return
         self._drop_partial()  # it heard less, with a smaller beam
-        partial = partial_of(running, speculation.window, hypothesis, self._policy, self._rules)
+        self._tell_partial(running, speculation.window, hypothesis)
+
+    def _tell_partial(self, running: RunningUtterance, window: Window, hypothesis: Hypothesis) -> None:
+        partial = partial_of(running, window, hypothesis, self._policy, self._rules, options=self._options)
         if partial is not None:
             self._actions.append(Send(partial))
 

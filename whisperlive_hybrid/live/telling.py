@@ -10,23 +10,32 @@ from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Event, Failed, Final, Partial
+from whisperlive_hybrid.live.guards import is_noise, without_squeezed
 from whisperlive_hybrid.live.policy import CommitPolicy, n_forced, n_held_back
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.state import SessionState
 from whisperlive_hybrid.live.transcript import Token, UtteranceTranscript, n_covered, split_words, tokens_of
-from whisperlive_hybrid.live.utterance import EndingUtterance, Heard, RunningUtterance, heard_in
+from whisperlive_hybrid.live.utterance import EndingUtterance, Heard, RunningUtterance, confidence_of, heard_in
 
 
 def partial_of(
-    running: RunningUtterance, window: Window, hypothesis: Hypothesis, policy: CommitPolicy, rules: LiveRules
+    running: RunningUtterance,
+    window: Window,
+    hypothesis: Hypothesis,
+    policy: CommitPolicy,
+    rules: LiveRules,
+    *,
+    options: LiveOptions,
 ) -> Partial | None:
     """Take what `window` heard into the transcript of the running utterance; the partial to tell, if it is news.
 
     A window from before the transcript's window start is a speculative final: it hears the committed words again.
     """
+    if window.lane is Lane.FINAL and _is_noise(running, confidence_of(hypothesis.segments), options, rules):
+        return None
     transcript = running.transcript
     heard_until = seconds(window.end)
-    tokens = tokens_of(hypothesis)
+    tokens = without_squeezed(tokens_of(hypothesis), rules.shortest_word_s)
     tail: tuple[Token, ...] = ()
     if not any(t.key for t in tokens):
         tokens = ()
@@ -47,6 +56,16 @@ def partial_of(
     transcript.shown = True
     start = seconds(running.audio.start)
     return Partial(running.segment, start, heard_until, append, transcript.tentative_text())
+
+
+def _is_noise(
+    utterance: RunningUtterance | EndingUtterance, confidence: float, options: LiveOptions, rules: LiveRules
+) -> bool:
+    """Whether an utterance that ended, or may have ended, in a pause is no speech at all."""
+    if utterance.silent_from is None or utterance.after_cut:
+        return False
+    speech_s = seconds(utterance.silent_from - utterance.audio.start) - options.speech.pre_roll_ms / 1000
+    return is_noise(speech_s, confidence, least_s=rules.noise_below_s, sure=rules.noise_sure)
 
 
 def _stalled(transcript: UtteranceTranscript, window: Window, rules: LiveRules) -> bool:
@@ -75,6 +94,8 @@ def final_of(
         message = f"Segment {ending.segment} ({start:.2f} to {end:.2f} s) could not be finalized: {ending.failed}"
         events.append(Failed("final_failed", message, fatal=False))
     heard = heard_in(ending, told.seam, told.cut_at)
+    if ending.failed is None and _is_noise(ending, heard.confidence, options, rules):
+        heard = Heard()
     if ending.failed is not None and len(heard.text) < len(ending.fallback):
         # Of several windows some may have been heard; the partials then had more, and a client has seen it.
         heard = replace(heard, text=ending.fallback, words=())

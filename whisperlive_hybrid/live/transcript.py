@@ -71,13 +71,11 @@ def joined(tokens: Sequence[Token]) -> str:
 def n_covered(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int:
     """How many leading tokens of `hypothesis` say what `committed` says: the cut with the smallest edit distance.
 
-    Where both have times, each word between a cut and the end of the committed words counts like an edit: the same
-    words may be said twice. Among equal cuts one behind the last committed word counts, then the one nearest to
-    `len(committed)`: a word that the model now spells differently is not said twice.
+    Among equal cuts one behind the last committed word counts, then the one nearest to `len(committed)`: a word that
+    the model now spells differently is not said twice. Words' times are no help: they wander further than text does.
     """
     old, new = [t.key for t in committed], [t.key for t in hypothesis]
-    timely = n_before(committed, hypothesis)
-    if new[: len(old)] == old and timely in {None, len(old)}:
+    if new[: len(old)] == old:
         return len(old)
     skipped = max(0, len(old) - ALIGN_WORDS)
     shift = min(skipped, len(new))
@@ -90,24 +88,9 @@ def n_covered(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int:
 
     def badness(j: int) -> tuple[int, bool, int]:
         ends_alike = bool(old) and j > 0 and new[j - 1] == old[-1]
-        away = 0 if timely is None else abs(j + shift - timely)
-        return row[j] + away, not ends_alike, abs(j - len(old))
+        return row[j], not ends_alike, abs(j - len(old))
 
     return shift + min(range(len(row)), key=badness)
-
-
-def n_before(committed: Sequence[Token], hypothesis: Sequence[Token]) -> int | None:
-    """Leading tokens of `hypothesis` whose middle lies before the end of the committed words; None without times."""
-    if not committed or committed[-1].end is None:
-        return None
-    n = 0
-    for token in hypothesis:
-        if token.start is None or token.end is None:
-            return None
-        if (token.start + token.end) / 2 >= committed[-1].end:
-            break
-        n += 1
-    return n
 
 
 class UtteranceTranscript:

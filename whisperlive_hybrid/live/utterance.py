@@ -114,6 +114,8 @@ class EndingUtterance:
     fallback: str
     """What the partials had."""
     deadline: float
+    silent_from: int | None = None
+    """The speaker had been silent since then; None where the utterance did not end in a pause."""
     parts: list[Hypothesis] = field(default_factory=list)
     asked: int = 0
     """Start of the window under way."""

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from whisperlive_hybrid.live.policy import POLICIES, AgreedOrSure, FinalsOnly, LocalAgreement
+from whisperlive_hybrid.live.policy import (
+    POLICIES,
+    AgreedOrSure,
+    FinalsOnly,
+    LocalAgreement,
+    n_forced,
+    n_held_back,
+)
 from whisperlive_hybrid.live.transcript import Token, key_of
 
 
@@ -76,3 +83,32 @@ def test_every_policy_can_be_had_by_its_name() -> None:
     made = {name: make(0.2, 0.8) for name, make in POLICIES.items()}
     assert [p.keep for p in made.values()] == [1, 1, 2, 0]
     assert not made["finals-only"].may_force
+
+
+@pytest.mark.parametrize(
+    ("said", "n"),
+    [
+        ([("one", 1.5, 0.5)], 0),
+        ([("one", 1.9, 0.95)], 0),
+        ([("one", 1.9, 0.5)], 1),
+        ([("one", 1.8, 0.5), ("two", 1.9, 0.5)], 2),
+        ([("one", 1.8, 0.5), ("two", 1.9, 0.95)], 0),
+        ([("one", 1.8, 0.95), ("two", 1.9, 0.5)], 1),
+    ],
+)
+def test_new_and_improbable_words_at_the_end_are_held_back(said: list[tuple[str, float, float]], n: int) -> None:
+    assert n_held_back(timed(*said), 2.0, 0.3, 0.9) == n
+
+
+def test_words_without_times_are_not_held_back() -> None:
+    assert n_held_back(tokens("one two"), 2.0, 0.3, 0.9) == 0
+
+
+def test_a_stall_is_cut_at_the_largest_gap_or_in_the_middle() -> None:
+    even = [("w", 0.3 + 0.3 * i, 0.5) for i in range(8)]
+    assert n_forced(timed(*even)) == 4
+    gap = [(w, end + (1.0 if i >= 5 else 0.0), p) for i, (w, end, p) in enumerate(even)]
+    assert n_forced(timed(*gap)) == 5
+    assert n_forced(tokens("one two three")) == 2
+    assert n_forced(tokens("one")) == 1
+    assert n_forced([]) == 0
