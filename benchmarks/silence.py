@@ -90,7 +90,10 @@ def main() -> int:
     parser.add_argument("--pace", type=float, default=100.0, help="times real time for the long noises (default 100)")
     parser.add_argument("--model", default="digits")
     args, _ = parser.parse_known_args()
-    with tempfile.TemporaryDirectory() as folder, ServerProcess(Path(folder), model=args.model) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ServerProcess(Path(folder), model=args.model, LIVE_MAX_SPEED="0") as server,
+    ):
         fed_fast(server, noise("white noise", 5.0, seed=1), args.pace)  # what is made once is made
         outcomes = {name: fed_fast(server, noise(name, 60 * args.minutes), args.pace) for name in NOISES}
         paced: dict[str, Outcome] = {}

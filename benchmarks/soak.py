@@ -219,7 +219,7 @@ def served(folder: Path, model: str, speed: float) -> ServerProcess:
     """A server whose partials come `speed` times as often."""
     interval = max(1, round(1000 * PARTIAL_INTERVAL_S / speed))
     changes = [f"{name}={interval}" for name in ("partial_interval_ms", "partial_interval_max_ms")]
-    changes.append(f"live_ahead_s={10**9}")
+    changes += [f"live_ahead_s={10**9}", "live_max_speed=0"]
     root = Path(__file__).parent.parent
     command = [sys.executable, "-m", "benchmarks.soak", "--serve", *changes]
     return ServerProcess(folder, model=model, command=command, PYTHONPATH=str(root))

@@ -203,6 +203,12 @@ class Settings(BaseSettings):
         group="Live",
         ge=1,
     )
+    live_max_speed: float = _setting(
+        10.0,
+        "Audio of one client is taken at so many times real time, beyond the first two minutes; 0 takes any speed.",
+        group="Live",
+        ge=0,
+    )
     resume_across_restarts: bool = _setting(
         True,
         "Live sessions can be resumed after the process has ended, too: what they need for that is kept in DATA_DIR "

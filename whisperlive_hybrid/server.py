@@ -200,4 +200,9 @@ def _pace_rules(settings: Settings) -> PaceRules:
 
 
 def _live_limits(settings: Settings) -> LiveLimits:
-    return LiveLimits(max_sessions=settings.max_live_sessions, idle_s=settings.live_idle_s, resume_s=settings.resume_s)
+    return LiveLimits(
+        max_sessions=settings.max_live_sessions,
+        idle_s=settings.live_idle_s,
+        resume_s=settings.resume_s,
+        max_speed=max(1.0, settings.live_max_speed) if settings.live_max_speed else 0.0,
+    )

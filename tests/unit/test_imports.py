@@ -29,6 +29,7 @@ PURE = {
     "live/progress.py",
     "live/replay.py",
     "live/registry.py",
+    "live/throttle.py",
     "live/seam.py",
     "live/utterance.py",
     "speech/segmenter.py",

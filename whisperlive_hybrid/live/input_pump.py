@@ -19,6 +19,7 @@ from whisperlive_hybrid.live.commands import Audio, Flush, LiveOptions, Stop
 from whisperlive_hybrid.live.events import Event, GoAway, failed_by
 from whisperlive_hybrid.live.frames import FrameLedger
 from whisperlive_hybrid.live.inbox import Command, Inbox
+from whisperlive_hybrid.live.throttle import Throttle
 from whisperlive_hybrid.speech.segmenter import Segmenter
 from whisperlive_hybrid.speech.speech import SpeechEvent
 from whisperlive_hybrid.speech.vad_batcher import VadStream
@@ -92,6 +93,7 @@ class InputPump:
         options: LiveOptions,
         frames: FrameLedger,
         threads: Executor,
+        throttle: Throttle,
         snapshots: bool,
     ) -> None:
         self.decoded = self.heard = frames.settled.position
@@ -102,6 +104,7 @@ class InputPump:
         self._ears = ears
         self._frames = frames
         self._threads = threads
+        self._throttle = throttle
         self._snapshots = snapshots
         self._in_place = options.codec in ("pcm_s16le", "pcm_f32le")
         self._inbox = Inbox(options)
@@ -228,10 +231,16 @@ class InputPump:
             while self._hearer.full:
                 self._not_full.clear()
                 await self._not_full.wait()
+            await self._keep_to_speed(seconds(len(block)))
             probabilities = await self._ears.vad.probabilities(block)
             events = self._ears.segmenter.feed(block, probabilities)
             self.heard += len(block)
             self._hearer.hear(events)
+
+    async def _keep_to_speed(self, audio_s: float) -> None:
+        wait_s = self._throttle.wait_s(audio_s, asyncio.get_running_loop().time())
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     async def _hear_tail(self) -> None:
         """What the decoder still holds at the end of the stream."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from whisperlive_hybrid.audio.codecs import make_decoder
+from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Store, Written, unpack, unpack_finals
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.input_pump import Ears
 from whisperlive_hybrid.live.policy import CommitPolicy
 from whisperlive_hybrid.live.replay import EventLog
 from whisperlive_hybrid.live.rules import LiveRules
-from whisperlive_hybrid.live.running_session import Beginning
 from whisperlive_hybrid.live.session import Session
 from whisperlive_hybrid.live.window_tasks import Transcriber
 from whisperlive_hybrid.speech.segmenter import Segmenter

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 from whisperlive_hybrid.errors import HybridError, Refused
+from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Store, pack
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Ready, Resumed
@@ -23,7 +24,7 @@ from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.registry import Registry, no_such_session
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.rules import LiveRules
-from whisperlive_hybrid.live.running_session import Beginning, RunningSession, Surroundings
+from whisperlive_hybrid.live.running_session import RunningSession, Surroundings
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class LiveLimits:
     heartbeat_s: float = HEARTBEAT_S
     retry_after_s: float = 5.0
     """Told to clients that are refused."""
+    max_speed: float = 0.0
+    """A client's audio is worked off at so many times real time, once it was far ahead; 0 is any speed."""
 
 
 class LiveService:
@@ -93,6 +96,7 @@ class LiveService:
             self._on_let_go,
             self._on_lost,
             self._on_timing,
+            self._limits.max_speed,
         )
         return self
 

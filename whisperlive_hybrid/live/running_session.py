@@ -12,23 +12,23 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from whisperlive_hybrid.audio.samples import seconds
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.errors import HybridError, Unavailable
 from whisperlive_hybrid.live.actions import Cancel, Close, Run, Send
-from whisperlive_hybrid.live.checkpoint import Checkpoint, Checkpointer, Store
-from whisperlive_hybrid.live.commands import Audio, Flush, LiveOptions, Stop
+from whisperlive_hybrid.live.beginning import Beginning
+from whisperlive_hybrid.live.checkpoint import Checkpoint, Checkpointer
+from whisperlive_hybrid.live.commands import Audio, Flush, Stop
 from whisperlive_hybrid.live.events import Done, Event, Failed, GoAway, Heartbeat, failed_by
-from whisperlive_hybrid.live.frames import Mark
-from whisperlive_hybrid.live.input_pump import Ears, InputPump
+from whisperlive_hybrid.live.input_pump import InputPump
 from whisperlive_hybrid.live.link import Closing, Link
 from whisperlive_hybrid.live.pacing import Pace
 from whisperlive_hybrid.live.progress import SILENT_INTERVAL_S, Progress
-from whisperlive_hybrid.live.replay import EventLog, Numbered
-from whisperlive_hybrid.live.session import Session
+from whisperlive_hybrid.live.replay import Numbered
+from whisperlive_hybrid.live.throttle import Throttle
 from whisperlive_hybrid.live.window_tasks import Outcome, Transcriber, WindowTasks
 from whisperlive_hybrid.speech.speech import SpeechEvent
 
@@ -53,33 +53,9 @@ class Surroundings:
     """Called when another process has taken the session over."""
     on_timing: Callable[[float, float], None]
     """How long a window waited and how long it took, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What a session begins with, here or where another process left it."""
-
-    session: Session
-    options: LiveOptions
-    model: str
-    partial_model: str | None
-    token: str
-    ears: Ears
-    log: EventLog = field(default_factory=EventLog)
-    mark: Mark = field(default_factory=Mark)
-    store: Store | None = None
-    """Where it has a record, if another process may go on with it."""
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models it uses."""
-        return [name for name in (self.model, self.partial_model) if name is not None]
-
-    def checkpoint(self, mark: Mark) -> Checkpoint:
-        """The session as it is now, with its audio from `mark` on still to be heard."""
-        events = self.log
-        state = self.session.state()
-        return Checkpoint(self.options, self.model, self.partial_model, state, mark, events.next_number, events.floor)
+    max_speed: float = 0.0
+    """Audio is worked off at so many times real time at most, once `burst_s` of it were ahead; 0 is any."""
+    burst_s: float = 120.0
 
 
 class RunningSession:
@@ -117,6 +93,7 @@ class RunningSession:
             options=beginning.options,
             frames=self._progress.frames,
             threads=surroundings.threads,
+            throttle=Throttle(surroundings.max_speed, surroundings.burst_s, self._now()),
             snapshots=durable,
         )
 

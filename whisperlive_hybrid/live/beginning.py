@@ -1,0 +1,39 @@
+"""What a live session begins with, here or where another process left it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from whisperlive_hybrid.live.checkpoint import Checkpoint, Store
+from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.live.frames import Mark
+from whisperlive_hybrid.live.input_pump import Ears
+from whisperlive_hybrid.live.replay import EventLog
+from whisperlive_hybrid.live.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The parts of a session that is not at work yet."""
+
+    session: Session
+    options: LiveOptions
+    model: str
+    partial_model: str | None
+    token: str
+    ears: Ears
+    log: EventLog = field(default_factory=EventLog)
+    mark: Mark = field(default_factory=Mark)
+    store: Store | None = None
+    """Where it has a record, if another process may go on with it."""
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models it uses."""
+        return [name for name in (self.model, self.partial_model) if name is not None]
+
+    def checkpoint(self, mark: Mark) -> Checkpoint:
+        """The session as it is now, with its audio from `mark` on still to be heard."""
+        events = self.log
+        state = self.session.state()
+        return Checkpoint(self.options, self.model, self.partial_model, state, mark, events.next_number, events.floor)
