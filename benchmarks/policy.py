@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.live_metrics import Errors, Summary, align, errors, session_figures, summarize
-from benchmarks.live_wire import Message
+from benchmarks.live.metrics import Errors, Summary, align, errors, session_figures, summarize
+from benchmarks.live.wire import Message
 from benchmarks.material import Conversation, SpokenWord, add_arguments, conversations, normalized
 from benchmarks.report import table
 from benchmarks.virtual import Blocks, InstantEngine, Recorded, Work, cut_up, run_session
@@ -188,7 +188,7 @@ def _squeezed() -> Iterator[Trial]:
 
 
 def _noise() -> Iterator[Trial]:
-    for least_s, sure in ((0.0, 0.0), (0.2, 0.6), (0.25, 0.5), (0.25, 0.6), (0.3, 0.6)):
+    for least_s, sure in ((0.0, 0.0), (0.3, 0.6), (0.3, 0.75), (0.3, 0.9), (0.4, 0.75)):
         rules = replace(LiveRules(), noise_below_s=least_s, noise_sure=sure)
         yield Trial(f"under {least_s:g} s below {sure:g}", AgreedOrSure, rules)
 

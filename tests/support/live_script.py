@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,12 +29,12 @@ def make_hypothesis(
     language: str = "en",
     language_probability: float = 1.0,
     log_probability: float = -0.1,
-    words: list[tuple[str, float, float]] | None = None,
+    words: Sequence[tuple[str, float, float] | tuple[str, float, float, float]] | None = None,
     consumed_s: float | None = None,
     verified: bool = False,
     doubt: str | None = None,
 ) -> Hypothesis:
-    """What the engine would answer: `text` as one segment. Words (text, start, end) get times if given."""
+    """What the engine would answer: `text` as one segment, `words` as (text, start, end[, probability])."""
     length_s = len(window.samples) / SAMPLE_RATE
     start = window.start / SAMPLE_RATE
     segment = Segment(
@@ -45,7 +46,7 @@ def make_hypothesis(
         log_probability,
         1.0,
         0.0,
-        tuple(Word(w, a, b, 0.9) for w, a, b in words or ()),
+        tuple(Word(*(*word, 0.9)[:4]) for word in words or ()),
     )
     consumed = length_s if consumed_s is None else consumed_s
     segments = (segment,) if text else ()

@@ -69,7 +69,7 @@ class Asking:
                 self._final_language(told, running.audio.end - running.audio.start),
                 told,
                 "",
-                timed=running.after_cut,
+                timed=running.after_cut or self._brief(running.audio.end - running.audio.start),
             ),
             speculative=True,
         )
@@ -83,6 +83,7 @@ class Asking:
         else:
             language = self._final_language(told, ending.n_samples)
         said = "".join(s.text for s in ending.segments)
+        timed = ending.cut or ending.after_cut or self._brief(ending.n_samples)
         return Window(
             owner=self.owner,
             lane=Lane.FINAL,
@@ -90,8 +91,13 @@ class Asking:
             start=ending.asked,
             samples=ending.audio.cut(ending.asked, ending.end),
             model=self.model,
-            options=self._final_options(language, told, said, timed=ending.cut or ending.after_cut),
+            options=self._final_options(language, told, said, timed=timed),
         )
+
+    def _brief(self, n_samples: int) -> bool:
+        """Whether it may be noise: then the probabilities of its words are needed, which come with their times."""
+        around_ms = self.options.speech.pre_roll_ms + self.options.speech.overlap_ms
+        return n_samples <= (self.rules.noise_below_s + around_ms / 1000) * SAMPLE_RATE
 
     def _final_options(self, language: str | None, told: SessionState, said: str, *, timed: bool) -> DecodeOptions:
         return DecodeOptions(

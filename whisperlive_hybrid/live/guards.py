@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from whisperlive_hybrid.engine.hypothesis import Word
 from whisperlive_hybrid.live.transcript import Token
 
 
@@ -27,9 +28,12 @@ def _length_s(token: Token) -> float | None:
     return None if token.start is None or token.end is None else token.end - token.start
 
 
-def is_noise(speech_s: float, confidence: float, *, least_s: float, sure: float) -> bool:
+def is_noise(speech_s: float, words: Sequence[Word], *, least_s: float, sure: float) -> bool:
     """Whether a whole utterance with `speech_s` seconds of speech is taken for a knock, a click, a cough.
 
-    Such a sound may pass for speech for a moment, and a model finds a word for it, but is not `sure` of it (0 to 1).
+    Such a sound may pass for speech for a moment, and a model finds a word for it, but gives that word, aligned with
+    the audio, less than `sure`. The mean probability of tokens does not tell the two apart: it counts the punctuation.
     """
-    return speech_s < least_s and confidence < sure
+    if speech_s >= least_s or not words:
+        return False
+    return sum(w.probability for w in words) / len(words) < sure

@@ -26,10 +26,10 @@ class LiveRules:
     """Probability below which it is held back."""
     shortest_word_s: float = 0.1
     """A word at the end of a partial that lasts less is dropped."""
-    noise_below_s: float = 0.25
-    """An utterance with less speech than this is taken for a noise, unless its text is sure."""
-    noise_sure: float = 0.6
-    """Confidence from which it is."""
+    noise_below_s: float = 0.3
+    """An utterance with less speech than this is taken for a noise, unless its words are sure."""
+    noise_sure: float = 0.75
+    """Mean probability of a word from which they are."""
     verify_below_s: float = 0.25
     """Where less speech than this came since the last partial, its text is only verified."""
     speculate: bool = True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, seconds
-from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.hypothesis import Hypothesis, Word
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Event, Failed, Final, Partial
@@ -15,7 +15,7 @@ from whisperlive_hybrid.live.policy import CommitPolicy, n_forced, n_held_back
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.state import SessionState
 from whisperlive_hybrid.live.transcript import Token, UtteranceTranscript, n_covered, split_words, tokens_of
-from whisperlive_hybrid.live.utterance import EndingUtterance, Heard, RunningUtterance, confidence_of, heard_in
+from whisperlive_hybrid.live.utterance import EndingUtterance, Heard, RunningUtterance, heard_in
 
 
 def partial_of(
@@ -31,7 +31,7 @@ def partial_of(
 
     A window from before the transcript's window start is a speculative final: it hears the committed words again.
     """
-    if window.lane is Lane.FINAL and _is_noise(running, confidence_of(hypothesis.segments), options, rules):
+    if window.lane is Lane.FINAL and _is_noise(running, hypothesis.words, options, rules):
         return None
     transcript = running.transcript
     heard_until = seconds(window.end)
@@ -46,8 +46,8 @@ def partial_of(
     n = policy.n_committed(transcript.history, tail, heard_until)
     if n == 0 and policy.may_force and _stalled(transcript, window, rules):
         n = n_forced(tail)
-    n_held = n_held_back(tail, heard_until, rules.hold_new_s, rules.hold_below)
     ended = window.lane is Lane.FINAL
+    n_held = 0 if ended else n_held_back(tail, heard_until, rules.hold_new_s, rules.hold_below)
     append, changed = transcript.update(n, tail, policy.keep, n_held=n_held, ended=ended)
     if window.start == transcript.window_start and policy.may_force:
         _trim(transcript, window, tokens, rules)
@@ -59,13 +59,13 @@ def partial_of(
 
 
 def _is_noise(
-    utterance: RunningUtterance | EndingUtterance, confidence: float, options: LiveOptions, rules: LiveRules
+    utterance: RunningUtterance | EndingUtterance, words: Sequence[Word], options: LiveOptions, rules: LiveRules
 ) -> bool:
     """Whether an utterance that ended, or may have ended, in a pause is no speech at all."""
     if utterance.silent_from is None or utterance.after_cut:
         return False
     speech_s = seconds(utterance.silent_from - utterance.audio.start) - options.speech.pre_roll_ms / 1000
-    return is_noise(speech_s, confidence, least_s=rules.noise_below_s, sure=rules.noise_sure)
+    return is_noise(speech_s, words, least_s=rules.noise_below_s, sure=rules.noise_sure)
 
 
 def _stalled(transcript: UtteranceTranscript, window: Window, rules: LiveRules) -> bool:
@@ -94,7 +94,7 @@ def final_of(
         message = f"Segment {ending.segment} ({start:.2f} to {end:.2f} s) could not be finalized: {ending.failed}"
         events.append(Failed("final_failed", message, fatal=False))
     heard = heard_in(ending, told.seam, told.cut_at)
-    if ending.failed is None and _is_noise(ending, heard.confidence, options, rules):
+    if ending.failed is None and _is_noise(ending, heard.words, options, rules):
         heard = Heard()
     if ending.failed is not None and len(heard.text) < len(ending.fallback):
         # Of several windows some may have been heard; the partials then had more, and a client has seen it.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.live_script import Talk
+from whisperlive_hybrid.engine.hypothesis import Word
 from whisperlive_hybrid.engine.window import Lane
 from whisperlive_hybrid.live.events import Partial
 from whisperlive_hybrid.live.guards import is_noise, without_squeezed
@@ -23,21 +24,24 @@ def test_words_that_alignment_squeezes_into_the_last_moment_are_dropped() -> Non
 
 
 @pytest.mark.parametrize(
-    ("speech_s", "confidence", "noise"), [(0.13, 0.47, True), (0.13, 0.8, False), (0.4, 0.3, False)]
+    ("speech_s", "probabilities", "noise"),
+    [(0.2, [0.5], True), (0.2, [0.9], False), (0.5, [0.3], False), (0.2, [0.9, 0.4], True), (0.2, [], False)],
 )
-def test_a_short_and_doubtful_utterance_is_noise(speech_s: float, confidence: float, noise: bool) -> None:
-    assert is_noise(speech_s, confidence, least_s=0.25, sure=0.6) is noise
+def test_a_short_and_doubtful_utterance_is_noise(speech_s: float, probabilities: list[float], noise: bool) -> None:
+    words = [Word(" two.", 0.1, 0.3, p) for p in probabilities]
+    assert is_noise(speech_s, words, least_s=0.3, sure=0.75) is noise
 
 
-@pytest.mark.parametrize(
-    ("seconds", "log_probability", "told"), [(0.33, -1.0, False), (0.33, -0.1, True), (0.7, -1.0, True)]
-)
-def test_nothing_is_told_of_a_knock(seconds: float, log_probability: float, told: bool) -> None:
+@pytest.mark.parametrize(("seconds", "probability", "told"), [(0.43, 0.4, False), (0.43, 0.9, True), (0.7, 0.4, True)])
+def test_nothing_is_told_of_a_knock(seconds: float, probability: float, told: bool) -> None:
     talk = Talk()
     talk.start(1.0)
     talk.hear(seconds)  # 0.2 s of pre-roll among them
     talk.pause()
-    talk.answer("two.", log_probability=log_probability)
+    assert talk.window(Lane.FINAL).options.word_times is (seconds < 0.5)
+    said = (" two.", 1.2, 1.4, probability)
+    words = [said] if seconds < 0.5 else None
+    talk.answer("two.", words=words)
     assert any(isinstance(e, Partial) for e in talk.events) is told
     talk.end()
     assert [f.text for f in talk.finals] == (["two."] if told else [])
@@ -48,5 +52,5 @@ def test_a_short_word_cut_off_by_stop_is_no_knock() -> None:
     talk.start(1.0)
     talk.hear(0.33)
     talk.end("flush")
-    talk.answer("two.", Lane.FINAL, log_probability=-1.0)
+    talk.answer("two.", words=[(" two.", 1.2, 1.3, 0.2)])
     assert [f.text for f in talk.finals] == ["two."]
