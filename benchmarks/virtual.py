@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.live_wire import Message, Update, our_updates
+from benchmarks.live.wire import Message, Update, our_updates
 from benchmarks.material import Conversation
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 from whisperlive_hybrid.engine import models

@@ -21,15 +21,15 @@ _PR_SET_PDEATHSIG = 1
 class MeasuredServer:
     """`with MeasuredServer(command, port, environment, log) as server:` ends with no process left.
 
-    The server gets a process group of its own, which is killed on the way out; should this process be killed first, the
-    kernel kills the server.
+    environment: the whole of it. The server gets a process group of its own, which is killed on the way out; should
+    this process be killed first, the kernel kills the server.
     """
 
     def __init__(
         self, command: Sequence[str], port: int, environment: Mapping[str, str], log: Path, cwd: Path | None = None
     ) -> None:
         self._command, self.port, self.log = list(command), port, log
-        self._environment, self._cwd = {**os.environ, **environment}, cwd
+        self._environment, self._cwd = dict(environment), cwd
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.live_capacity import Capacity, search
+from benchmarks.live.capacity import Capacity, search
 
 
 @pytest.mark.parametrize("true_capacity", [0, 1, 2, 3, 7, 16, 17, 30, 100])

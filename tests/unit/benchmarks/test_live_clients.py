@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from benchmarks.live_clients import Hybrid, Refused, WhisperLive, converse
+from benchmarks.live.clients import Hybrid, Refused, WhisperLive, converse
 from benchmarks.material import room_tone
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.live_metrics import (
+from benchmarks.live.metrics import (
     Errors,
     Spread,
     align,
@@ -19,7 +19,7 @@ from benchmarks.live_metrics import (
     summarize,
     tail_delivered,
 )
-from benchmarks.live_wire import Update
+from benchmarks.live.wire import Update
 from benchmarks.material import SpokenWord
 
 TEXTS = st.lists(st.sampled_from(["one", "two", "three"]), max_size=8)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.live import arguments, load, plain
-from benchmarks.live_metrics import Errors, session_figures, summarize
-from benchmarks.live_tables import plots, print_tables, spread
-from benchmarks.live_wire import Update
+from benchmarks.live.__main__ import arguments, load, plain
+from benchmarks.live.metrics import Errors, session_figures, summarize
+from benchmarks.live.tables import plots, print_tables, spread
+from benchmarks.live.wire import Update
 from benchmarks.material import SpokenWord
 from benchmarks.plots import lines
 

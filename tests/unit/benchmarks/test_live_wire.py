@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.live_metrics import erased
-from benchmarks.live_wire import Update, our_updates, whisperlive_updates
+from benchmarks.live.metrics import erased
+from benchmarks.live.wire import Update, our_updates, whisperlive_updates
 
 
 def partial(segment: int, append: str, tentative: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.BaseHTTPRequ
 
 def test_a_server_is_weighed_with_its_children_and_ended_with_them(tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    with MeasuredServer([sys.executable, "-c", SERVER, str(port)], port, {}, tmp_path / "log") as server:
+    with MeasuredServer([sys.executable, "-c", SERVER, str(port)], port, os.environ, tmp_path / "log") as server:
         child = int(server.tail().split()[0])
         deadline = time.monotonic() + 30
         while server.cpu_s() < 0.3 and time.monotonic() < deadline:
@@ -42,5 +43,8 @@ def _zombie(pid: int) -> bool:
 def test_a_server_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     command = [sys.executable, "-c", "raise SystemExit('no such model')"]
-    with pytest.raises(RuntimeError, match="no such model"), MeasuredServer(command, port, {}, tmp_path / "log"):
+    with (
+        pytest.raises(RuntimeError, match="no such model"),
+        MeasuredServer(command, port, os.environ, tmp_path / "log"),
+    ):
         pass

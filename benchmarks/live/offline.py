@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.live_metrics import Errors, align, errors
+from benchmarks.live.metrics import Errors, align, errors
 from benchmarks.material import Conversation, normalized, wav
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.live_clients import Recording, converse
-from benchmarks.live_metrics import session_figures, summarize, tail_delivered
-from benchmarks.live_systems import Started, System
+from benchmarks.live.clients import Recording, converse
+from benchmarks.live.metrics import session_figures, summarize, tail_delivered
+from benchmarks.live.systems import Started, System
 from benchmarks.material import Conversation, room_tone
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 

@@ -24,12 +24,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.live_capacity import search
-from benchmarks.live_clients import Refused
-from benchmarks.live_offline import offline, posted
-from benchmarks.live_runs import silent, stop_at_once, talk
-from benchmarks.live_systems import SYSTEMS, Started, System, start, systems
-from benchmarks.live_tables import plots, print_tables, seconds
+from benchmarks.live.capacity import search
+from benchmarks.live.clients import Refused
+from benchmarks.live.offline import offline, posted
+from benchmarks.live.runs import silent, stop_at_once, talk
+from benchmarks.live.systems import SYSTEMS, Started, System, start, systems
+from benchmarks.live.tables import plots, print_tables, seconds
 from benchmarks.material import Conversation, conversations
 from benchmarks.report import machine
 from tools.cost_model import SIZES, make_cost_model
@@ -40,7 +40,7 @@ WHERE = {
     "latency": ("ours", "ours-opus", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
     "tail": ("ours", "whisperlive", "whisperlive-batch-tuned"),
     "silence": ("ours", "whisperlive", "whisperlive-batch-tuned"),
-    "capacity": ("ours", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
+    "capacity": ("ours", "whisperlive", "whisperlive-batch-tuned"),
 }
 """Systems that each part measures when none are named."""
 
@@ -56,7 +56,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--model", default="tiny", help=f"digits, or widened to {', '.join(SIZES)}, or a folder; comma-separated"
     )
     parser.add_argument("--systems", help=f"comma-separated: {', '.join(SYSTEMS)} (default: those that tell most)")
-    parser.add_argument("--seconds", type=float, default=48.0, help="of conversation, for latency (default 48)")
+    parser.add_argument("--seconds", type=float, default=40.0, help="of conversation, for latency (default 40)")
     parser.add_argument("--sessions", type=int, default=1, help="at once, for latency (default 1)")
     parser.add_argument("--drain", type=float, default=8.0, help="seconds of room tone after speech (default 8)")
     parser.add_argument("--stops", type=int, default=6, help="immediate stops (default 6)")
@@ -66,7 +66,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, help="sessions that the search begins with (default 4 of ours, else 1)")
     parser.add_argument("--most", type=int, default=128, help="sessions that the search ends at (default 128)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of an inference (default: all cores)")
-    parser.add_argument("--tuned", type=int, default=3, help="same_output_threshold of WhisperLive's tuned rows (3)")
+    parser.add_argument("--tuned", type=int, default=1, help="same_output_threshold of WhisperLive's tuned rows (1)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="for both sides (default cpu)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of our server")
     parser.add_argument("--out", type=Path, default=Path("build/live-benchmark"), help="folder for results")
@@ -282,8 +282,8 @@ def main() -> int:
     notes = [
         f"{args.threads} threads per inference, {where}, models widened from `digits`. Latencies count from the true "
         "end of a word in the audio and include the client's message size. WhisperLive runs with voice activity "
-        f"detection on, as its client does; threshold {args.tuned} is its `same_output_threshold`, 10 by default; "
-        "batch mode is `batch_enabled` with its defaults (greedy), but without its admission control. Offline: "
+        "detection on, as its client does; its threshold is `same_output_threshold`, 10 by default; batch mode is "
+        "`batch_enabled` with its defaults (greedy), but without its admission control. Offline: "
         "faster-whisper on the whole file with its VAD filter / on each utterance by itself / our server's file API; "
         "beam 5 each."
     ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.live_metrics import Errors
+from benchmarks.live.metrics import Errors
 from benchmarks.plots import lines
 from benchmarks.report import table
 

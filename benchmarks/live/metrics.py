@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.live_wire import Update
+from benchmarks.live.wire import Update
 from benchmarks.material import SpokenWord, normalized
 from benchmarks.report import percentile
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.live_wire import Message, Update, our_updates, whisperlive_updates
+from benchmarks.live.wire import Message, Update, our_updates, whisperlive_updates
 from tests.support.encoded_audio import length_prefixed, opus_packets
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 

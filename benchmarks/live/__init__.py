@@ -1,0 +1,1 @@
+"""Live sessions side by side with other servers: `python -m benchmarks.live`."""
