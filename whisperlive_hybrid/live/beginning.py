@@ -36,4 +36,4 @@ class Beginning:
         """The session as it is now, with its audio from `mark` on still to be heard."""
         events = self.log
         state = self.session.state()
-        return Checkpoint(self.options, self.model, self.partial_model, state, mark, events.next_number, events.floor)
+        return Checkpoint(self.options, state, mark, events.next_number, events.floor)

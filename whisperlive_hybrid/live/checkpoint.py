@@ -32,8 +32,6 @@ class Checkpoint:
     """See above."""
 
     options: LiveOptions
-    model: str
-    partial_model: str | None
     state: SessionState
     mark: Mark
     next_number: int

@@ -64,7 +64,7 @@ class Opener:
     async def new(self, options: LiveOptions) -> Beginning:
         """A session that has heard nothing. Raises BadInput (codec), NotFound or ModelUnavailable (model)."""
         decoder = make_decoder(options.codec, sample_rate=options.sample_rate, channels=options.channels)
-        model, partial_model = await self._hold(options.model or self.models.final, self.models.partial)
+        model, partial_model = await self._models_of(options)
         session = Session(
             secrets.token_hex(8),
             options,
@@ -91,7 +91,7 @@ class Opener:
             channels=options.channels,
             snapshot=mark.decoder or None,
         )
-        model, partial_model = await self._hold(checkpoint.model, checkpoint.partial_model)
+        model, partial_model = await self._models_of(options)
         vad = self.vad.open("live", snapshot=mark.vad or None)
         segmenter = Segmenter(
             options.speech,
@@ -112,14 +112,17 @@ class Opener:
         ears = Ears(decoder, vad, segmenter)
         return Beginning(session, options, model, partial_model, token, ears, log, mark, store)
 
-    async def _hold(self, final: str | None, partial: str | None) -> tuple[str, str | None]:
-        """Load and hold the models of a session; their full names."""
-        model = await self.engine.load(final)
+    async def _models_of(self, options: LiveOptions) -> tuple[str, str | None]:
+        """Load and hold the models of a session; their full names.
+
+        A session that goes on asks anew: the next process may have been told to use others.
+        """
+        model = await self.engine.load(options.model or self.models.final)
         self.engine.hold(model)
-        if partial is None:
+        if self.models.partial is None:
             return model, None
         try:
-            other = await self.engine.load(partial)
+            other = await self.engine.load(self.models.partial)
         except BaseException:
             self.engine.release(model)
             raise
