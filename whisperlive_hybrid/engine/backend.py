@@ -21,6 +21,10 @@ def _never() -> bool:
     return False
 
 
+def _ignore(_: Hypothesis) -> None:
+    """Wait for the whole batch."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """A window made ready for the device."""
@@ -34,6 +38,8 @@ class Request:
     """Prompt tokens before `<|startoftranscript|>`."""
     dropped: Callable[[], bool] = _never
     """Whether nobody wants the result any more: then any hypothesis will do."""
+    early: Callable[[Hypothesis], None] = _ignore
+    """May be given the result before the rest of the batch is done."""
 
 
 class Backend(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 from whisperlive_hybrid.engine.backend import Request
@@ -102,13 +102,17 @@ class Watch:
         before, self._last = self._last, time.perf_counter()
         return self._last - before
 
-    def add(self, timing: Timing) -> None:
-        """Count what another run took, too."""
-        self.encode_s += timing.encode_s
-        self.decode_s += timing.decode_s
-        self.align_s += timing.align_s
-        self.lap()
-
     def timing(self, batch_size: int) -> Timing:
         """All of it."""
         return Timing(encode_s=self.encode_s, decode_s=self.decode_s, align_s=self.align_s, batch_size=batch_size)
+
+    def and_then(self, hypothesis: Hypothesis) -> Hypothesis:
+        """The result of another run that came after all of it."""
+        other = hypothesis.timing
+        timing = replace(
+            other,
+            encode_s=self.encode_s + other.encode_s,
+            decode_s=self.decode_s + other.decode_s,
+            align_s=self.align_s + other.align_s,
+        )
+        return replace(hypothesis, timing=timing)

@@ -185,6 +185,13 @@ class Scheduler:
         self._measure(batch, now)
         return [w for w in batch.windows if self._finish(w) is not None]
 
+    def finish(self, window_id: int) -> bool:
+        """One window of a running batch is done before the others. False when its result is not wanted any more."""
+        entry = self._running.pop(window_id, None)
+        wanted = entry is not None and window_id not in self._cancelled
+        self._cancelled.discard(window_id)
+        return wanted
+
     def fail(self, batch: Batch, now: float) -> Failed:
         """The batch died. Each window gets one more try, alone; those that had it are lost."""
         retried, lost = [], []
@@ -263,12 +270,9 @@ class Scheduler:
         return max(1, min(self._max_batch, size))
 
     def _finish(self, window: Window) -> _Entry | None:
-        """Take a window out of the running ones; None when it was cancelled meanwhile."""
-        entry = self._running.pop(window.id)
-        if window.id in self._cancelled:
-            self._cancelled.discard(window.id)
-            return None
-        return entry
+        """Take a window out of the running ones; None when it was cancelled meanwhile, or finished early."""
+        entry = self._running.get(window.id)
+        return entry if self.finish(window.id) else None
 
     def _measure(self, batch: Batch, now: float) -> None:
         each = max(1e-6, (now - batch.started) / len(batch.windows))

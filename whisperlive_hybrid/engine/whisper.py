@@ -111,20 +111,27 @@ class WhisperBackend:
         watch.decode_s += watch.lap()
         self._verify(encoded, [r for r in rows if r.request.window.verify])
         watch.align_s += watch.lap()
-        pending = [r for r in rows if not r.verified]
-        self._decode(encoded, pending)
-        watch.decode_s += watch.lap()
-        self._align(encoded, pending)
-        watch.align_s += watch.lap()
+        verified, pending = ([r for r in rows if r.verified is held] for held in (True, False))
         hypotheses = [row.hypothesis(self._vocabulary) for row in rows]
+
+        def hand_out(done: Sequence[Row]) -> None:
+            for row in done:
+                hypothesis = replace(row.hypothesis(self._vocabulary), timing=watch.timing(len(requests)))
+                hypotheses[row.index] = hypothesis
+                row.request.early(hypothesis)
+
+        hand_out(verified)
+        for done in self._decode(encoded, pending):
+            watch.decode_s += watch.lap()
+            self._align(encoded, done)
+            watch.align_s += watch.lap()
+            hand_out(done)
         redone = [row for row in rows if row.redo and not row.request.dropped()]
         if redone:
-            long = self.run([_in_full(row.request) for row in redone])
-            watch.add(long[0].timing)
-            for row, hypothesis in zip(redone, long, strict=True):
-                hypotheses[row.index] = hypothesis
-        timing = watch.timing(len(requests))
-        return [replace(h, timing=timing) for h in hypotheses]
+            again = self.run([_in_full(row.request, watch) for row in redone])
+            for row, hypothesis in zip(redone, again, strict=True):
+                hypotheses[row.index] = watch.and_then(hypothesis)
+        return hypotheses
 
     def _encode(self, requests: Sequence[Request]) -> Encoded:
         n_rows, n_frames = len(requests), requests[0].features.shape[1]
@@ -172,29 +179,29 @@ class WhisperBackend:
             if not row.verified:
                 row.drafts = []
 
-    def _decode(self, encoded: Encoded, rows: Sequence[Row]) -> None:
-        """Decode all rows at the first temperature, then only those that failed at the next ones."""
-        if not rows:
-            return
-        options = rows[0].options
+    def _decode(self, encoded: Encoded, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """Decode all rows at the first temperature, then only those that failed at the next ones.
+
+        Yields rows as they are decided; those to be redone, and those that nobody wants any more, never.
+        """
         attempts: dict[int, list[Attempt]] = {row.index: [] for row in rows}
         pending = [row for row in rows if not row.request.dropped()]
-        for temperature in options.temperatures:
+        temperatures = rows[0].options.temperatures if rows else ()
+        for i, temperature in enumerate(temperatures):
             if not pending:
-                break
-            for row, attempt in zip(pending, self._generate(encoded, pending, options, temperature), strict=True):
+                return
+            made = self._generate(encoded, pending, rows[0].options, temperature)
+            failed = []
+            for row, attempt in zip(pending, made, strict=True):
                 attempts[row.index].append(attempt)
                 row.redo = row.may_be_redone and self._failed(row, attempt)
-            pending = [
-                row
-                for row in pending
-                if not row.redo
-                and fallback.needs_retry(attempts[row.index][-1], row.options)
-                and not row.request.dropped()
-            ]
-        for row in rows:
-            if attempts[row.index] and not row.redo:
+                if not row.redo and i + 1 < len(temperatures) and fallback.needs_retry(attempt, row.options):
+                    failed.append(row)
+            decided = [row for row in pending if not row.redo and row not in failed]
+            for row in decided:
                 self._interpret(row, fallback.choose(attempts[row.index], row.options))
+            yield decided
+            pending = [row for row in failed if not row.request.dropped()]
 
     def _failed(self, row: Row, attempt: Attempt) -> bool:
         """Whether a text may be worse for the short encoder input: a guard trips, or there is none."""
@@ -301,9 +308,13 @@ class WhisperBackend:
         return [t for t in tokens if t < self._vocabulary.end_of_text]
 
 
-def _in_full(request: Request) -> Request:
+def _in_full(request: Request, watch: Watch) -> Request:
     """The window as it would have been with 30 s of encoder input."""
-    return replace(request, features=to_full(request.features, request.content_frames))
+    return replace(
+        request,
+        features=to_full(request.features, request.content_frames),
+        early=lambda hypothesis: request.early(watch.and_then(hypothesis)),
+    )
 
 
 def _languages(results: Any) -> list[LanguageProbabilities]:

@@ -160,11 +160,8 @@ class Worker:
             backend.detect_languages if batch.key.kind == "detect" else backend.run
         )
         results: dict[int, Result] = {}
-        for job, result in zip(jobs, run([_request(job) for job in jobs]), strict=True):
-            if isinstance(result, Hypothesis):
-                timing = replace(result.timing, queued_s=batch.started - job.submitted)
-                result = replace(result, timing=timing)
-            results[job.window.id] = result
+        for job, result in zip(jobs, run([self._request(batch, job) for job in jobs]), strict=True):
+            results[job.window.id] = _timed(result, batch, job) if isinstance(result, Hypothesis) else result
         self.deaths_in_a_row = 0
         with self._changed:
             wanted = self._scheduler.complete(batch, self._clock())
@@ -172,6 +169,25 @@ class Worker:
         for finished_job in finished:
             if finished_job is not None:
                 finished_job.done(results[finished_job.window.id])
+
+    def _request(self, batch: Batch, job: Job) -> Request:
+        features = job.features.result()  # there: only windows that are ready run
+        content = min(content_frames(len(job.window.samples)), features.shape[1])
+        return Request(
+            window=job.window,
+            features=features,
+            content_frames=content,
+            previous=job.previous,
+            dropped=lambda: job.dropped,
+            early=lambda result: self._finish_early(batch, job, result),
+        )
+
+    def _finish_early(self, batch: Batch, job: Job, result: Hypothesis) -> None:
+        """Hand out what is done while others of its batch are decoded again."""
+        with self._changed:
+            finished = self._jobs.pop(job.window.id, None) if self._scheduler.finish(job.window.id) else None
+        if finished is not None:
+            finished.done(_timed(result, batch, job))
 
     def _revive(self, batch: Batch, jobs: list[Job], error: Exception) -> None:
         """The batch killed the worker: read the model anew, run the windows once more."""
@@ -194,10 +210,8 @@ class Worker:
                 job.done(WorkerLost("the worker died twice while it ran this window"))
 
 
-def _request(job: Job) -> Request:
-    features = job.features.result()  # there: only windows that are ready run
-    content = min(content_frames(len(job.window.samples)), features.shape[1])
-    return Request(job.window, features, content, job.previous, lambda: job.dropped)
+def _timed(result: Hypothesis, batch: Batch, job: Job) -> Hypothesis:
+    return replace(result, timing=replace(result.timing, queued_s=batch.started - job.submitted))
 
 
 def _supersede(jobs: list[Job]) -> None:

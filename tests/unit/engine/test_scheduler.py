@@ -243,6 +243,22 @@ def test_cancelling_an_owner_takes_all_lanes() -> None:
     assert run(s) == ["other"]
 
 
+def test_a_window_that_is_done_early_is_done() -> None:
+    s = a_scheduler()
+    early, gone, late = (make_window(o) for o in ("early", "gone", "late"))
+    for window in (early, gone, late):
+        add(s, window)
+    batch = s.next_batch(0.0)
+    assert batch is not None
+    assert s.finish(early.id)
+    assert not s.finish(early.id)
+    s.cancel(gone.id)
+    assert not s.finish(gone.id)
+    assert s.capacity().running == 1
+    assert s.cancel_owner("early") == []
+    assert s.fail(batch, 1.0).retried == (late,)
+
+
 def test_a_failed_batch_is_tried_again_one_by_one_and_then_lost() -> None:
     s = a_scheduler(max_batch=3)
     windows = [make_window(o) for o in ("a", "poison", "c")]
@@ -310,7 +326,7 @@ def test_dropping_all() -> None:
     st.lists(
         st.one_of(
             st.tuples(st.just("add"), st.sampled_from("abc"), st.sampled_from(Lane), st.integers(0, 5), st.booleans()),
-            st.tuples(st.sampled_from(["run", "complete", "fail"])),
+            st.tuples(st.sampled_from(["run", "complete", "fail", "early"])),
             st.tuples(st.just("cancel"), st.sampled_from("abc")),
         ),
         max_size=60,
@@ -334,6 +350,8 @@ def test_no_window_is_lost_or_answered_twice(steps: list[tuple]) -> None:  # typ
             ended += [w.id for w in s.cancel_owner(step[1])]
         elif step[0] == "run" and batch is None:
             batch = s.next_batch(0.0)
+        elif batch is not None and step[0] == "early":
+            ended += [w.id for w in batch.windows[:1] if s.finish(w.id)]
         elif batch is not None and step[0] == "complete":
             ended += [w.id for w in s.complete(batch, 0.0)]
             batch = None

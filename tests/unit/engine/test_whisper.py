@@ -56,10 +56,11 @@ def request(
     frames: int = 500,
     verify: tuple[int, ...] = (),
     dropped: Callable[[], bool] = lambda: False,
+    early: Callable[[Hypothesis], None] = lambda _: None,
 ) -> Request:
     window = Window("test", lane, 0.0, 0, samples, "digits", options, verify)
     features = backend.features(samples, frames, "silence")
-    return Request(window, features, min(content_frames(len(samples)), frames), (), dropped)
+    return Request(window, features, min(content_frames(len(samples)), frames), (), dropped, early)
 
 
 def tokens_of(hypothesis: Hypothesis) -> tuple[int, ...]:
@@ -119,7 +120,36 @@ def test_a_short_final_that_fails_is_done_anew_in_30_s(
     assert generations == [1, 2, 1]
     assert (redone.segments, redone.consumed_s) == (expected.segments, expected.consumed_s)
     assert kept.text
-    assert kept.timing == redone.timing
+    assert kept.timing.encode_s < redone.timing.encode_s
+
+
+def test_what_is_decided_is_handed_out_before_the_rest(backend: WhisperBackend, generations: list[int]) -> None:
+    samples = CLIP.samples()
+    order: list[tuple[str, int]] = []
+
+    def told(name: str) -> Callable[[Hypothesis], None]:
+        return lambda hypothesis: order.append((f"{name} {bool(hypothesis.text)}", len(generations)))
+
+    unsure = replace(FINAL, log_prob_threshold=1.0, temperatures=(0.0, 0.2))
+    sure = replace(unsure, log_prob_threshold=None)
+    results = backend.run(
+        [
+            request(backend, samples, unsure, Lane.FINAL, early=told("short")),
+            request(backend, samples, sure, Lane.FINAL, early=told("sure")),
+        ]
+    )
+    assert order == [("sure True", 1), ("short True", 3)]
+    assert [bool(r.text) for r in results] == [True, True]
+    order.clear()
+    [heard] = backend.run([request(backend, samples, PARTIAL)])
+    generations.clear()
+    backend.run(
+        [
+            request(backend, samples, PARTIAL, early=told("new")),
+            request(backend, samples, PARTIAL, verify=tokens_of(heard), early=told("verified")),
+        ]
+    )
+    assert order == [("verified True", 0), ("new True", 1)]
 
 
 def test_no_text_in_a_short_input_is_looked_for_in_30_s_and_partials_are_left(

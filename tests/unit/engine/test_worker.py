@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tests.support.engine import ScriptedBackend, make_key, make_window
+from tests.support.engine import ScriptedBackend, make_hypothesis, make_key, make_window
 from whisperlive_hybrid.engine.backend import Request
 from whisperlive_hybrid.engine.engine import HOPELESS_DEATHS
 from whisperlive_hybrid.engine.features import Features
@@ -125,6 +125,32 @@ def test_one_poisonous_window_does_not_take_others_with_it(make: Callable[..., B
     assert isinstance(answers.pop("poison"), WorkerLost)
     assert {owner: text(result) for owner, result in answers.items()} == {"first": "first", "a": "a", "b": "b"}
     assert bench.backend.batches[1:] == [["a", "poison", "b"], ["a"], ["poison"], ["b"]]
+
+
+def test_what_is_done_early_is_handed_out_once_whatever_becomes_of_the_rest(make: Callable[..., Bench]) -> None:
+    bench = make(hold=True)
+    bench.submit(make_window("first"))
+    assert bench.backend.busy.wait(SOON)
+
+    def fail_late(requests: Sequence[Request]) -> Exception | None:
+        if len(requests) == 1:
+            return None
+        requests[0].early(make_hypothesis(requests[0].window, "early"))
+        return RuntimeError("boom")
+
+    bench.backend.failure = fail_late
+    for owner in ("a", "b", "c"):
+        bench.submit(make_window(owner))
+    bench.backend.go.set()
+    answers = [bench.next() for _ in range(4)]
+    assert [(owner, text(result)) for owner, result in answers] == [
+        ("first", "first"),
+        ("a", "early"),
+        ("b", "b"),
+        ("c", "c"),
+    ]
+    assert bench.backend.batches == [["first"], ["a", "b", "c"], ["b"], ["c"]]
+    assert bench.answers.empty()
 
 
 def test_out_of_memory_halves_the_batches(make: Callable[..., Bench]) -> None:
