@@ -188,7 +188,7 @@ def _squeezed() -> Iterator[Trial]:
 
 
 def _noise() -> Iterator[Trial]:
-    for least_s, sure in ((0.0, 0.0), (0.3, 0.6), (0.3, 0.75), (0.3, 0.9), (0.4, 0.75)):
+    for least_s, sure in ((0.0, 0.0), (0.3, 0.6), (0.3, 0.7), (0.3, 0.9), (0.4, 0.7)):
         rules = replace(LiveRules(), noise_below_s=least_s, noise_sure=sure)
         yield Trial(f"under {least_s:g} s below {sure:g}", AgreedOrSure, rules)
 

@@ -28,12 +28,15 @@ def _length_s(token: Token) -> float | None:
     return None if token.start is None or token.end is None else token.end - token.start
 
 
-def is_noise(speech_s: float, words: Sequence[Word], *, least_s: float, sure: float) -> bool:
+def is_noise(
+    speech_s: float, words: Sequence[Word], language_probability: float, *, least_s: float, sure: float
+) -> bool:
     """Whether a whole utterance with `speech_s` seconds of speech is taken for a knock, a click, a cough.
 
-    Such a sound may pass for speech for a moment, and a model finds a word for it, but gives that word, aligned with
-    the audio, less than `sure`. The mean probability of tokens does not tell the two apart: it counts the punctuation.
+    Such a sound may pass for speech for a moment, and a model finds a word for it, but its language, where that has to
+    be detected, and the word, aligned with the audio, are together less than `sure`. The mean probability of tokens
+    does not tell the two apart: it counts the punctuation.
     """
     if speech_s >= least_s or not words:
         return False
-    return sum(w.probability for w in words) / len(words) < sure
+    return language_probability * sum(w.probability for w in words) / len(words) < sure

@@ -28,8 +28,8 @@ class LiveRules:
     """A word at the end of a partial that lasts less is dropped."""
     noise_below_s: float = 0.3
     """An utterance with less speech than this is taken for a noise, unless its words are sure."""
-    noise_sure: float = 0.75
-    """Mean probability of a word from which they are."""
+    noise_sure: float = 0.7
+    """Mean probability of a word, times that of a detected language, from which they are."""
     verify_below_s: float = 0.25
     """Where less speech than this came since the last partial, its text is only verified."""
     speculate: bool = True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, seconds
-from whisperlive_hybrid.engine.hypothesis import Hypothesis, Word
+from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Event, Failed, Final, Partial
@@ -31,7 +31,7 @@ def partial_of(
 
     A window from before the transcript's window start is a speculative final: it hears the committed words again.
     """
-    if window.lane is Lane.FINAL and _is_noise(running, hypothesis.words, options, rules):
+    if window.lane is Lane.FINAL and _is_noise(running, hypothesis, options, rules):
         return None
     transcript = running.transcript
     heard_until = seconds(window.end)
@@ -59,13 +59,14 @@ def partial_of(
 
 
 def _is_noise(
-    utterance: RunningUtterance | EndingUtterance, words: Sequence[Word], options: LiveOptions, rules: LiveRules
+    utterance: RunningUtterance | EndingUtterance, heard: Hypothesis | Heard, options: LiveOptions, rules: LiveRules
 ) -> bool:
     """Whether an utterance that ended, or may have ended, in a pause is no speech at all."""
     if utterance.silent_from is None or utterance.after_cut:
         return False
     speech_s = seconds(utterance.silent_from - utterance.audio.start) - options.speech.pre_roll_ms / 1000
-    return is_noise(speech_s, words, least_s=rules.noise_below_s, sure=rules.noise_sure)
+    least_s, sure = rules.noise_below_s, rules.noise_sure
+    return is_noise(speech_s, heard.words, heard.language_probability, least_s=least_s, sure=sure)
 
 
 def _stalled(transcript: UtteranceTranscript, window: Window, rules: LiveRules) -> bool:
@@ -94,7 +95,7 @@ def final_of(
         message = f"Segment {ending.segment} ({start:.2f} to {end:.2f} s) could not be finalized: {ending.failed}"
         events.append(Failed("final_failed", message, fatal=False))
     heard = heard_in(ending, told.seam, told.cut_at)
-    if ending.failed is None and _is_noise(ending, heard.words, options, rules):
+    if ending.failed is None and _is_noise(ending, heard, options, rules):
         heard = Heard()
     if ending.failed is not None and len(heard.text) < len(ending.fallback):
         # Of several windows some may have been heard; the partials then had more, and a client has seen it.

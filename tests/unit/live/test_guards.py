@@ -24,12 +24,21 @@ def test_words_that_alignment_squeezes_into_the_last_moment_are_dropped() -> Non
 
 
 @pytest.mark.parametrize(
-    ("speech_s", "probabilities", "noise"),
-    [(0.2, [0.5], True), (0.2, [0.9], False), (0.5, [0.3], False), (0.2, [0.9, 0.4], True), (0.2, [], False)],
+    ("speech_s", "probabilities", "language", "noise"),
+    [
+        (0.2, [0.5], 1.0, True),
+        (0.2, [0.9], 1.0, False),
+        (0.2, [0.9], 0.7, True),
+        (0.5, [0.3], 0.3, False),
+        (0.2, [0.9, 0.4], 1.0, True),
+        (0.2, [], 0.0, False),
+    ],
 )
-def test_a_short_and_doubtful_utterance_is_noise(speech_s: float, probabilities: list[float], noise: bool) -> None:
+def test_a_short_and_doubtful_utterance_is_noise(
+    speech_s: float, probabilities: list[float], language: float, noise: bool
+) -> None:
     words = [Word(" two.", 0.1, 0.3, p) for p in probabilities]
-    assert is_noise(speech_s, words, least_s=0.3, sure=0.75) is noise
+    assert is_noise(speech_s, words, language, least_s=0.3, sure=0.75) is noise
 
 
 @pytest.mark.parametrize(("seconds", "probability", "told"), [(0.43, 0.4, False), (0.43, 0.9, True), (0.7, 0.4, True)])
