@@ -74,7 +74,7 @@ def restored(options: SpeechOptions, settled: int, finals: list[tuple[int, int, 
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(SPEECH_AND_SILENCE, OPTIONS, st.integers(0, FRAME - 1), st.data())
 def test_the_utterances_after_a_cut_are_those_without_it(probabilities, options, extra, data):
     n = len(probabilities) * FRAME + extra
