@@ -55,7 +55,7 @@ from whisperlive_hybrid.live.pacing import Lead, Pace
 from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.state import SessionState
-from whisperlive_hybrid.live.telling import final_of, partial_of
+from whisperlive_hybrid.live.telling import final_of, partial_of, pass_over
 from whisperlive_hybrid.live.transcript import UtteranceTranscript
 from whisperlive_hybrid.live.utterance import AudioBuffer, EndingUtterance, HeardPartial, RunningUtterance, Speculation
 from whisperlive_hybrid.speech.speech import SpeechAudio, SpeechEnded, SpeechEvent, SpeechPaused, SpeechStarted
@@ -346,6 +346,7 @@ class Session:
 
     def _hear_partial(self, running: RunningUtterance, window: Window, hypothesis: Hypothesis) -> None:
         if hypothesis.doubt is not None:
+            pass_over(running, window, self._policy, self._rules)
             return
         tokens = tuple(t for s in hypothesis.segments for t in s.tokens)
         running.newest = HeardPartial(window.start, window.end, tokens)

@@ -76,6 +76,12 @@ def _stalled(transcript: UtteranceTranscript, window: Window, rules: LiveRules) 
     return seconds(window.end) - since > rules.max_window_s
 
 
+def pass_over(running: RunningUtterance, window: Window, policy: CommitPolicy, rules: LiveRules) -> None:
+    """What `window` heard is not believed: nothing is told, but the next window may begin later."""
+    if window.start == running.transcript.window_start and policy.may_force:
+        _trim(running.transcript, window, (), rules)
+
+
 def _trim(transcript: UtteranceTranscript, window: Window, tokens: Sequence[Token], rules: LiveRules) -> None:
     """Let the next window begin later where this one was too long."""
     if len(window.samples) <= rules.trim_after_s * SAMPLE_RATE:
