@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def test_noise_gives_no_text(server: ServerProcess) -> None:
-    outcomes = {name: fed_fast(server, noise(name, 60.0), pace=200.0) for name in NOISES if name != "knocks"}
+    outcomes = {name: fed_fast(server, noise(name, 60.0), pace=200.0) for name in NOISES}
     assert {name: o.texts for name, o in outcomes.items() if o.texts} == {}
 
 
@@ -46,12 +46,12 @@ def _through(server: ServerProcess, kinds: list[str], audio_s: float) -> None:
 
 
 def test_cut_connections_lose_and_double_nothing(server: ServerProcess) -> None:
-    _through(server, ["cut", "torn", "again", "cut", "torn"], 20.0)
+    _through(server, ["cut", "torn", "again", "cut"], 14.0)
 
 
 def test_killed_and_stopped_servers_lose_and_double_nothing(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
-        _through(server, ["kill", "cut", "term"], 20.0)
+        _through(server, ["kill", "cut", "term"], 14.0)
         assert server.starts == 3
 
 
