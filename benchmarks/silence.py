@@ -1,6 +1,6 @@
 """Ten minutes of each of a dozen noises: no text may come, and next to no work may be done.
 
-python -m benchmarks.silence                              12 noises of 10 minutes, then a minute at real-time pace
+python -m benchmarks.silence                              12 noises of 10 minutes, a minute at real-time pace: 4 minutes
 python -m benchmarks.silence --minutes 1 --real-s 20      shorter
 
 Noises are sent faster than real time, one after another, and the server's CPU time is divided by their length. What
