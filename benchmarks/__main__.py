@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("accuracy", "overhead", "batching", "packing", "policy", "loop_lag")
+ALL = ("accuracy", "overhead", "batching", "packing", "policy", "loop_lag", "live")
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.live.capacity import search
 from benchmarks.live.clients import Refused
-from benchmarks.live.offline import offline, posted
+from benchmarks.live.offline import offline, posted, words_heard
 from benchmarks.live.runs import silent, stop_at_once, talk
 from benchmarks.live.systems import SYSTEMS, Started, System, start, systems
 from benchmarks.live.tables import plots, print_tables, seconds
@@ -100,6 +100,7 @@ class Benchmark:
         self.systems = systems(args.tuned)
         self.results: list[dict[str, Any]] = load(args.out) if args.keep or args.tables else []
         self.failures: list[str] = []
+        self.tail_offline = 0
 
     def run(self) -> None:
         """Measure everything on every model."""
@@ -111,6 +112,10 @@ class Benchmark:
             if "latency" in self.parts:
                 progress(f"{name}: offline")
                 without = {k: asdict(v) for k, v in offline(model, said, self.args.threads, self.args.device).items()}
+            if "tail" in self.parts:
+                self.tail_offline = words_heard(
+                    model, self._talk_to_stop(), self.args.stops, self.args.threads, self.args.device
+                )
             wanted = self._systems()
             for kind in dict.fromkeys(system.server for system in wanted):
                 systems = [system for system in wanted if system.server == kind]
@@ -118,6 +123,9 @@ class Benchmark:
                     self._server(kind, name, model, systems, said, without)
                 except (RuntimeError, OSError, Refused) as error:
                     self._failed(f"{name}, {kind}: {error}")
+
+    def _talk_to_stop(self) -> Conversation:
+        return conversations(self.args.recordings, 1, max(60.0, 6.0 * self.args.stops))[0]
 
     def _systems(self) -> list[System]:
         if self.args.systems:
@@ -168,7 +176,7 @@ class Benchmark:
             ours = {"server": asdict(posted(started.http_url, said))} if started.http_url else {}
             return figures | {"offline": without | ours}
         if part == "tail":
-            return stop_at_once(system, started, conversations(self.args.recordings, 1, 60.0)[0], self.args.stops)
+            return stop_at_once(system, started, self._talk_to_stop(), self.args.stops) | {"offline": self.tail_offline}
         if part == "silence":
             return silent(system, started, self.args.silence)
         return self._capacity(system, started)

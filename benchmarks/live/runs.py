@@ -12,9 +12,10 @@ import numpy as np
 
 from benchmarks.live.clients import Recording, converse
 from benchmarks.live.metrics import session_figures, summarize, tail_delivered
+from benchmarks.live.offline import clips
 from benchmarks.live.systems import Started, System
 from benchmarks.material import Conversation, room_tone
-from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
+from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 
 
 def talk(system: System, started: Started, said: Sequence[Conversation], drain_s: float) -> dict[str, Any]:
@@ -72,13 +73,7 @@ def stop_at_once(
     system: System, started: Started, said: Conversation, count: int, *, at_once: int = 2
 ) -> dict[str, Any]:
     """Sessions of one utterance that say goodbye with its last sample."""
-    streams: list[Samples] = []
-    words = []
-    for number in range(min(count, len(said.ends))):
-        of_it = [word for word in said.words if word.utterance == number]
-        first = max(0.0, of_it[0].start - 0.5)
-        streams.append(said.samples[round(first * SAMPLE_RATE) : round(of_it[-1].end * SAMPLE_RATE)])
-        words.append(of_it)
+    streams, words = zip(*clips(said, count), strict=True)
     delivered = on_screen = n_said = 0
     failures: list[str] = []
     for i in range(0, len(streams), at_once):

@@ -93,12 +93,12 @@ def _offline(result: Result) -> str:
 def _tail(results: Sequence[Result]) -> None:
     table(
         "Stopping with the last sample of speech: words of the utterance that arrive",
-        ["model", "system", "as final %", "on the screen at all %", "words said", "stops"],
+        ["model", "system", "as final %", "on the screen at all %", "the model offline %", "words said", "stops"],
         [
             [
                 r["model"],
                 r["label"],
-                *(round(100 * r[k] / r["said"]) for k in ("final", "shown")),
+                *(round(100 * r[k] / r["said"]) for k in ("final", "shown", "offline")),
                 r["said"],
                 r["stops"],
             ]

@@ -49,7 +49,7 @@ def test_the_tables_hold_every_result(capsys: pytest.CaptureFixture[str]) -> Non
         [
             {"part": "latency", "offline": offline} | one | talk,
             {"part": "latency"} | one | talk | {"sessions": 8},
-            {"part": "tail", "said": 10, "final": 10, "shown": 9, "stops": 3} | one,
+            {"part": "tail", "said": 10, "final": 10, "shown": 9, "offline": 10, "stops": 3} | one,
             {"part": "silence", "seconds": 20.0, "cpu_share": 0.012, "cpu_share_without_session": 0.001, "words": 0}
             | one
             | wire,
