@@ -18,8 +18,9 @@ class SpeechOptions:
     """Speech starts at this Silero probability."""
     negative_threshold: float | None = None
     """Speech ends below this one (hysteresis); None is `threshold` - 0.15."""
-    min_speech_ms: int = 250
-    """Shorter bursts are not speech. Silero's own default; a knock is shorter, a spoken digit is not."""
+    min_speech_ms: int = 200
+    """Shorter bursts are not speech. Of 300 digits spoken alone 4 are lost at 100 ms, 7 at 200, 12 at 250; half an hour
+    of knocks gives 34 texts at 100 ms, 4 at 200, 3 at 250."""
     min_silence_ms: int = 600
     """Silence that ends an utterance."""
     pre_roll_ms: int = 200

@@ -97,12 +97,12 @@ def test_audio_is_handed_out_with_the_frame_that_completes_it():
     for i in range(40):
         events = segmenter.feed(numbered(FRAME, i * FRAME), np.array([SPEECH], np.float32))
         given = max([given, *(e.start + len(e.samples) for e in events if isinstance(e, SpeechAudio))])
-        assert given == ((i + 1) * FRAME if i >= 7 else 0), i
+        assert given == ((i + 1) * FRAME if i >= 6 else 0), i
 
 
 def test_a_burst_shorter_than_min_speech_is_not_speech():
-    assert run([SILENCE] * 10 + [SPEECH] * 7 + [SILENCE] * 40) == []
-    assert run([SILENCE] * 10 + [SPEECH] * 8 + [SILENCE] * 40) != []
+    assert run([SILENCE] * 10 + [SPEECH] * 6 + [SILENCE] * 40) == []
+    assert run([SILENCE] * 10 + [SPEECH] * 7 + [SILENCE] * 40) != []
 
 
 def test_hysteresis_keeps_an_utterance_that_wavers():
