@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { FrameRing } from '../../../whisperlive_hybrid/pages/static/client/frame-ring.js';
-import { BACKOFF_MS, FINISH_LOST_MS, FINISH_MS, StreamSession } from '../../../whisperlive_hybrid/pages/static/client/stream-session.js';
+import { BACKOFF_MS, FINISH_LOST_MS, FINISH_MS, RESTART_MS, StreamSession } from '../../../whisperlive_hybrid/pages/static/client/stream-session.js';
 import { DEAD_MS, STALLED_MS } from '../../../whisperlive_hybrid/pages/static/client/watch.js';
 
 const bytes = (n) => new Uint8Array([n]);
@@ -242,6 +242,23 @@ test('a server that goes away and never closes is left when its time is over', (
   assert.deepEqual(talk.disconnects, [4000]);
   talk.wait(0);
   assert.equal(talk.connects, 2);
+});
+
+test('a server that said it is being restarted is not called lost until it takes too long', () => {
+  const talk = new Talk().start().hear(READY).hear({ type: 'go_away', event: 2, reconnect_within_ms: 5000 }).close(1012);
+  const reason = () => talk.told.filter((event) => event.type === 'state').at(-1).reason;
+  const tryAgain = () => {
+    talk.now = talk.session.nextDeadline();
+    talk.do(talk.session.advance(talk.now)).close(1006);
+  };
+  for (let i = 0; i < 4; i += 1) {
+    tryAgain();
+    assert.equal(reason(), 'go_away');
+  }
+  while (talk.now < 5000 + RESTART_MS) tryAgain();
+  assert.equal(reason(), 'closed');
+  talk.reconnect().hear({ type: 'resumed', event: 2, frames: 0, restored: true }).close(1006);
+  assert.equal(reason(), 'closed');
 });
 
 test('a server that is down is tried again until it is there', () => {

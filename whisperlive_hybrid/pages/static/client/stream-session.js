@@ -29,6 +29,8 @@ export const CONNECT_MS = 120_000;
 export const FINISH_MS = 10_000;
 /** The same where the connection is lost, and the server perhaps being started again. */
 export const FINISH_LOST_MS = 30_000;
+/** ms in which a server that said it goes away is expected back; after that the connection counts as lost. */
+export const RESTART_MS = 30_000;
 /** Waits before the 1st, 2nd, … try to reconnect, in ms; each ±20 %. */
 export const BACKOFF_MS = [500, 1000, 2000, 4000, 10_000];
 
@@ -44,6 +46,7 @@ const FATAL_CLOSES = new Map([
 /** Our own codes: nobody comes back; the session goes on with another connection. */
 const OVER = 1000;
 const COMING_BACK = 4000;
+const GOING_AWAY = 1012;
 const FULL = 1013;
 const UNKNOWN_SESSION = 4404;
 /** Codecs whose stream has a header at its beginning only: a new session needs a new recording. */
@@ -81,6 +84,8 @@ export class StreamSession {
     this.connectBy = null;
     /** The server goes away: until when it may take its time to close. */
     this.awayBy = null;
+    /** It said so: until when it is expected back. */
+    this.backBy = 0;
     this.finishBy = null;
     this.retryAfter_s = null;
     this.lastError = null;
@@ -182,7 +187,8 @@ export class StreamSession {
     if (code === FULL) return this._full(now);
     if (FATAL_CLOSES.has(code)) return this._fail(this.lastError?.code ?? FATAL_CLOSES.get(code), this.lastError?.message);
     if (this.lastError?.fatal && code < 1006) return this._fail(this.lastError.code, this.lastError.message);
-    return this._lost(now, code === 1012 ? 'go_away' : 'closed');
+    if (code === GOING_AWAY) this.backBy = now + RESTART_MS;
+    return this._lost(now, now < this.backBy ? 'go_away' : 'closed');
   }
 
   /** The network is there again: do not wait for the next try. @param {number} now @returns {Action[]} */
@@ -251,6 +257,7 @@ export class StreamSession {
     this.connectBy = null;
     this.lastError = null;
     this.sent = from;
+    this.backBy = 0;
     this.watch.start(now);
     const actions = [this._to(this.stopping ? 'finishing' : 'open')];
     for (const frame of this.ring.from(from)) actions.push(...this._send(frame, now));
@@ -267,6 +274,7 @@ export class StreamSession {
     this.watch.stop();
     this.connectBy = null;
     this.awayBy = now + (event.reconnect_within_ms ?? 5000);
+    this.backBy = this.awayBy + RESTART_MS;
     if (this.stopping) this.finishBy = Math.max(this.finishBy, now + FINISH_LOST_MS);
     return [emit(event), this._to(this.stopping ? 'finishing' : 'reconnecting', 'go_away')];
   }
