@@ -81,9 +81,15 @@ class Pacer:
         self.advance(now)
 
     def advance(self, now: float) -> Pace:
-        """Time has passed. Returns the pace that holds; it is another object only when it is another pace."""
+        """Time has passed. Returns the pace that holds; it is another object only when it is another pace.
+
+        Where it was not called for long there was no session: what was learned of the load before is void.
+        """
         if self._next_at is None:
             self._next_at = now + self._rules.period_s
+        elif now > self._next_at + self._rules.long_memory_s:
+            self._step, self._calm_since, self._calm_s, self._shrunk_at = 0, None, self._rules.calm_s, None
+            self._forget(now)
         if now >= self._next_at:
             self._next_at = now + self._rules.period_s
             self._forget(now)

@@ -216,6 +216,8 @@ class LiveService:
             self._release(beginning.models)
             raise
         assert self._surroundings is not None, "LiveService is used outside its context"
+        if self._pace_timer is None:  # nobody was there to keep it up to date
+            self._advance_pace()
         session = RunningSession(beginning, self._surroundings)
         self._registry.add(session.id, session.token, session)
         self._set_pace_timer()

@@ -44,6 +44,20 @@ def test_very_long_waits_lengthen_it_faster() -> None:
     assert pacer.pace.interval_s >= 1.0
 
 
+def test_a_load_of_long_ago_does_not_slow_the_next_session() -> None:
+    pacer = Pacer()
+    now = 0.0
+    for _ in range(4):  # a load that comes and goes makes the calm time long
+        now = feed(pacer, 3.0, since=now, seconds=6.0)
+        now = feed(pacer, 0.0, since=now, seconds=30.0)
+    feed(pacer, 3.0, since=now, seconds=30.0)
+    assert pacer.pace.degraded
+    pacer.advance(now + 600.0)  # nobody was there meanwhile
+    assert pacer.pace == Pace(0.5)
+    feed(pacer, 3.0, since=now + 600.0, seconds=4.0)
+    assert pacer.pace.degraded, "it is judged anew"
+
+
 def test_it_shrinks_again_after_a_calm_time_and_at_once_slower_when_that_was_wrong() -> None:
     pacer, now = Pacer(), 0.0
     calm = []
