@@ -74,6 +74,9 @@ def try_sizes(
             inside = [clip for clip in clips if below < clip.wanted <= band]
             n_words = sum(len(clip.words) for clip in inside)
             if n_words < MIN_WORDS:
+                if n_words:
+                    what = f"{'partials' if lane is Lane.PARTIAL else 'finals'} that want up to {band / 100:g} s"
+                    tell(f"{what}: {n_words} words, too few to measure (at least {MIN_WORDS})")
                 continue
             errors_30s = listener.errors(inside, FULL_FRAMES, "zero")
             for padding in get_args(Padding):

@@ -28,7 +28,7 @@ def measure_gate(
     """
     from whisperlive_hybrid.cli import exit_codes
     from whisperlive_hybrid.cli.gate_decision import decide, total
-    from whisperlive_hybrid.cli.gate_trial import try_sizes
+    from whisperlive_hybrid.cli.gate_trial import MIN_WORDS, try_sizes
     from whisperlive_hybrid.engine import loading
     from whisperlive_hybrid.engine.device import find_device
     from whisperlive_hybrid.engine.gate import keep_gate, write_gate
@@ -50,6 +50,11 @@ def measure_gate(
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
     model.backend.close()
+    if not tried:
+        raise BadInput(
+            f"too little is said in the recordings: no length has {MIN_WORDS} words. The gate stays as it is",
+            param="audio",
+        )
     n_texts = sum(recording.text is not None for recording in recordings)
     about = {
         "recordings": len(recordings),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clips import clips
-from whisperlive_hybrid.cli import exit_codes, main
+from whisperlive_hybrid.cli import exit_codes, gate_trial, main
 from whisperlive_hybrid.engine import models
 from whisperlive_hybrid.engine.gate import Gate, find_gate, keep_gate, read_gate
 from whisperlive_hybrid.engine.loading import gate_of
@@ -26,21 +26,37 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    """A folder with one recording and its text."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    shutil.copy(CLIP.path, folder / CLIP.path.name)
+    (folder / CLIP.path.name).with_suffix(".txt").write_text(CLIP.text)
+    return folder
+
+
 def test_a_gate_is_measured_and_kept_beside_the_model(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, audio: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    audio = tmp_path / "audio"
-    audio.mkdir()
-    shutil.copy(CLIP.path, audio / CLIP.path.name)
-    (audio / CLIP.path.name).with_suffix(".txt").write_text(CLIP.text)
+    monkeypatch.setattr(gate_trial, "MIN_WORDS", 1)
     (audio / "broken.wav").write_bytes(b"no audio")
     assert main(["models", "gate", str(model), "--audio", str(audio), "--device", "cpu"]) == 0
     out, err = capsys.readouterr()
     assert f"kept in {model / 'gate.json'}" in out
+    assert f"finals: {len(CLIP.text.split())} words" in out
     assert "broken.wav" in err
     gate = read_gate(model / "gate.json")
     assert gate.measured["recordings"] == gate.measured["with_text"] == 1
-    assert {size for _, size in gate.finals} == {3000}  # so few words say nothing
+
+
+def test_too_few_words_leave_the_gate_as_it_is(model: Path, audio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = keep_gate(Gate(finals=((500, 500),)), model, "name", None)
+    assert main(["models", "gate", str(model), "--audio", str(audio), "--device", "cpu"]) == exit_codes.USAGE
+    said = capsys.readouterr().err
+    assert f"{len(CLIP.text.split())} words, too few to measure (at least 300)" in said
+    assert "The gate stays as it is." in said
+    assert read_gate(kept) == Gate(finals=((500, 500),))
 
 
 def test_without_recordings_nothing_is_measured(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
