@@ -90,10 +90,9 @@ class EventLog:
 
     @property
     def n_waiting(self) -> int:
-        """Events that could be taken, or get a number."""
-        if self._held:
-            return len(self._again)
-        return len(self._again) + len(self._ready) + len(self._waiting)
+        """New events that could be taken, or get a number. Those that a client is given again say nothing of how it
+        reads: it may come back to more of them than a slow client is allowed."""
+        return 0 if self._held else len(self._ready) + len(self._waiting)
 
     def push(self, event: Event) -> Numbered | None:
         """Add an event; waiting ones that it makes superfluous go. A final is numbered, and held until released."""

@@ -115,6 +115,18 @@ def test_a_final_has_its_number_at_once_and_is_held_until_it_is_released() -> No
     assert take_all(log, release=False) == []
 
 
+def test_what_is_given_again_does_not_make_a_client_that_comes_back_a_slow_one() -> None:
+    log = EventLog()
+    for i in range(300):
+        log.push(SpeechState("started", float(i)))
+    assert log.n_waiting == 300
+    assert len(take_all(log)) == 300
+    log.rewind(0)
+    log.push(Heartbeat())
+    assert log.n_waiting == 1
+    assert len(take_all(log)) == 301
+
+
 def test_a_log_that_goes_on_elsewhere_gives_the_finals_and_numbers_on_behind_what_was_seen() -> None:
     finals = [Numbered(4, final(0)), Numbered(9, final(1)), Numbered(12, final(2))]
     for last_event, again in ((3, [4, 9, 12]), (4, [9, 12]), (10, [12]), (12, []), (15, [])):
