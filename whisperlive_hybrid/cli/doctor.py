@@ -62,7 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="do not ask whether the model hub answers")
     add_settings_flags(
         parser,
-        {"app_host", "http_port", "port_whisperlive", "fasterwhisper_model", "model_cache", "device", "compute_type"},
+        {
+            "app_host",
+            "http_port",
+            "port_whisperlive",
+            "fasterwhisper_model",
+            "live_model",
+            "final_model",
+            "model_cache",
+            "data_dir",
+            "device",
+            "compute_type",
+        },
     )
 
 
@@ -86,7 +97,7 @@ def findings(settings: Settings, *, offline: bool = False) -> Iterator[Finding]:
         _devices,
         _gpus,
         _cuda_libraries,
-        lambda: _model(settings),
+        lambda: _models(settings),
         lambda: _hub(offline),
         lambda: _disk(settings),
         lambda: _ports(settings),
@@ -178,11 +189,18 @@ def _cuda_libraries() -> Iterator[Finding]:
             yield Finding("ok", name, where)
 
 
-def _model(settings: Settings) -> Iterator[Finding]:
-    from whisperlive_hybrid.cli.models import describe_default
+def _models(settings: Settings) -> Iterator[Finding]:
+    from whisperlive_hybrid.cli.models import describe
 
-    state, detail = describe_default(settings)
-    yield Finding(state, "default model", detail)
+    wanted = {
+        "default model": settings.fasterwhisper_model,
+        "LIVE_MODEL": settings.live_model,
+        "FINAL_MODEL": settings.final_model,
+    }
+    for what, name in wanted.items():
+        if name:
+            state, detail = describe(name, settings)
+            yield Finding(state, what, detail)
 
 
 def _hub(offline: bool) -> Iterator[Finding]:
@@ -210,6 +228,11 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     }
     for what, place in places.items():
         yield _folder(what, place.expanduser())
+    if settings.resume_across_restarts and settings.resume_s > 0:
+        found = _folder("live sessions", settings.data_folder())
+        if found.state == "bad" and settings.data_dir is None:
+            found = Finding("missing", found.what, f"{found.detail}, so they end with the process; set DATA_DIR")
+        yield found
 
 
 def _folder(what: str, place: Path) -> Finding:

@@ -80,14 +80,13 @@ def run(args: argparse.Namespace) -> int:
     return _check(name, settings)
 
 
-def describe_default(settings: Settings) -> tuple[Literal["ok", "missing", "bad"], str]:
-    """Whether the default model can be had, and what it is, in words; `missing`: another one takes its place.
+def describe(name: str, settings: Settings) -> tuple[Literal["ok", "missing", "bad"], str]:
+    """Whether a model can be had, and what it is, in words; `missing`: another one takes its place.
 
     Downloads nothing.
     """
     from whisperlive_hybrid.engine import models
 
-    name = settings.fasterwhisper_model
     try:
         found = _locate(name, settings, download=False)
     except HybridError as error:
@@ -105,7 +104,7 @@ def describe_default(settings: Settings) -> tuple[Literal["ok", "missing", "bad"
 def _list(settings: Settings) -> int:
     from whisperlive_hybrid.engine import models
 
-    print(f"default  {describe_default(settings)[1]}")
+    print(f"default  {describe(settings.fasterwhisper_model, settings)[1]}")
     for name in (models.DIGITS, *models.sizes()):
         repository = models.hub_id(name)
         if repository is None:
