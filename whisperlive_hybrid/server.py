@@ -58,6 +58,7 @@ class Server:
         async with AsyncExitStack() as stack:
             settings = self.settings
             await _prepare_uploads(settings)
+            store = await _open_store(settings, stack)  # before a model is loaded: what it says ends the start
             self.loop_lag = await stack.enter_async_context(LoopLag())
             vad = await stack.enter_async_context(VadBatcher())
             self.engine = await stack.enter_async_context(Engine(EngineOptions.of(settings)))
@@ -80,7 +81,7 @@ class Server:
                     limits=_live_limits(settings),
                     models=LiveModels(settings.final_model, settings.live_model),
                     pace=_pace_rules(settings),
-                    store=await _open_store(settings, stack),
+                    store=store,
                 )
             )
             listener = await stack.enter_async_context(

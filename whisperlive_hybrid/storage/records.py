@@ -42,6 +42,8 @@ CREATE TABLE entry (
 """
 _BUSY_S: Final = 5.0
 """How long one process waits for another's transaction."""
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""SQLite's codes for a file that is none of ours; the last says that a table or column is missing."""
 
 Entry: TypeAlias = tuple[int, bytes]
 """Number and bytes."""
@@ -60,6 +62,10 @@ class StoreFailed(Unavailable):
     """The file cannot be read or written now."""
 
     code = "storage_failed"
+
+
+class _Damaged(sqlite3.DatabaseError):
+    """SQLite opens the file and finds it inconsistent."""
 
 
 @dataclass(eq=False, slots=True)
@@ -91,8 +97,12 @@ class RecordStore:
         except BaseException:
             self._thread.shutdown()
             raise
-        # The processes that wrote these may be gone: their clients get their time from now on.
-        await self._do(lambda c: self._touch(c, everybody=True))
+        try:
+            # The processes that wrote these may be gone: their clients get their time from now on.
+            await self._do(lambda c: self._touch(c, everybody=True))
+        except StoreFailed as error:
+            await self.__aexit__(None, None, None)
+            raise OSError(f"{self._path}: {error.message}") from error
         self._toucher = asyncio.create_task(self._keep_touching(), name="storage touch")
         return self
 
@@ -237,9 +247,9 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     try:
         return _connect(path)
-    except sqlite3.OperationalError as error:  # locked, or not writable: nothing is wrong with the file
-        raise OSError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
+        if not isinstance(error, _Damaged) and error.sqlite_errorcode & 0xFF not in _DAMAGED:
+            raise OSError(f"{path}: {error}") from error  # locked, full, not writable: nothing is wrong with the file
         aside = path.with_name(path.name + ".damaged")
         log.warning("%s is damaged (%s); it is now %s, and sessions of before cannot be resumed", path, error, aside)
         for suffix in ("-wal", "-shm"):
@@ -260,10 +270,20 @@ def _connect(path: Path) -> sqlite3.Connection:
                 for statement in ("DROP TABLE IF EXISTS entry", "DROP TABLE IF EXISTS record", *_SCHEMA.split(";")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _check(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError where the file is damaged, or another program's."""
+    connection.execute("SELECT id, secret, owner, touched, body FROM record LIMIT 0")
+    connection.execute("SELECT id, number, body FROM entry LIMIT 0")
+    ((found,),) = connection.execute("PRAGMA quick_check(1)")
+    if found != "ok":
+        raise _Damaged(" ".join(found.split()))
 
 
 def _close(connection: sqlite3.Connection) -> None:

@@ -5,11 +5,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from whisperlive_hybrid.storage.records import Record, RecordStore, StoreFailed
+from whisperlive_hybrid.storage.records import SCHEMA_VERSION, Record, RecordStore, StoreFailed
 
 
 class Clock:
@@ -110,6 +111,45 @@ async def test_a_damaged_file_is_put_aside_and_a_file_of_another_version_emptied
     async with RecordStore(path, keep_s=60) as store:
         assert await store.take("a", "secret") is None
         await store.create("a", "secret", b"1")
+
+
+def _scribble(path: Path) -> None:
+    """Spoil every page behind the first: the header says that all is well."""
+    data = bytearray(path.read_bytes())
+    assert len(data) > 3 * 4096
+    for at in range(4096, len(data), 4096):
+        data[at : at + 64] = bytes(range(100, 164))
+    path.write_bytes(data)
+
+
+def _empty(path: Path) -> None:
+    """A database that says it is ours and has no tables."""
+    path.unlink()
+    with sqlite3.connect(path) as other:
+        other.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    other.close()
+
+
+def _of_another_program(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE VIEW record AS SELECT 1")
+    other.close()
+
+
+@pytest.mark.parametrize("spoil", [_scribble, _empty, _of_another_program])
+async def test_a_file_that_opens_and_cannot_be_used_is_put_aside(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    path = tmp_path / "live.sqlite"
+    async with RecordStore(path, keep_s=60) as store:
+        for id in "abcdefgh":
+            await store.create(id, "secret", bytes(5000))
+            assert await store.save(id, bytes(5000), [(1, bytes(500))])
+    spoil(path)
+    async with RecordStore(path, keep_s=60) as store:
+        assert await store.take("a", "secret") is None
+        await store.create("a", "secret", b"1")
+        assert await store.save("a", b"2", [(1, b"one")])
+    assert (tmp_path / "live.sqlite.damaged").exists()
 
 
 async def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
