@@ -291,6 +291,23 @@ def test_the_server_says_where_it_is_and_ends_at_once_on_the_second_ctrl_c() -> 
             assert process.wait(10) == exit_codes.INTERRUPTED
 
 
+def test_sigterm_that_comes_twice_because_make_passes_it_on_counts_once() -> None:
+    http_port, live_port = free_ports(2)
+    command = [*CLI, "serve", "--http-port", str(http_port), "--port-whisperlive", str(live_port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        for _ in range(5):
+            process.stdout.readline()
+        with connect(f"ws://127.0.0.1:{live_port}/ws/stream?codec=pcm_s16le") as socket:
+            socket.recv()
+            socket.send(bytes(RATE))
+            process.send_signal(signal.SIGTERM)
+            while json.loads(socket.recv())["type"] != "go_away":
+                pass
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == exit_codes.OK
+
+
 def test_a_server_without_its_model_says_so_and_ends() -> None:
     ports = free_ports(2)
     command = [*CLI, "serve", "--http-port", str(ports[0]), "--port-whisperlive", str(ports[1]), "--model", "/no/model"]

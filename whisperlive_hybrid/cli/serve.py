@@ -28,6 +28,9 @@ examples:
 
 log = logging.getLogger(__name__)
 
+_ECHO_S = 1.0
+"""A service manager sends SIGTERM to all processes of a service, and make passes it on to us: twice is once."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Every setting is a flag."""
@@ -110,11 +113,13 @@ async def _serve(settings: Settings) -> int:
     starting = asyncio.current_task()
     assert starting is not None
     started = False
-    asked = 0
+    asked, asked_at = 0, 0.0
 
     def on_signal(number: int) -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal asked, asked_at
+        if asked and number == signal.SIGTERM and loop.time() < asked_at + _ECHO_S:
+            return
+        asked, asked_at = asked + 1, loop.time()
         if asked > 1:
             log.warning("ending at once")
             os._exit(128 + number)
