@@ -56,12 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="length of each (default 40)")
 
 
-def conversations(recordings: Path | None, n: int, seconds: float) -> list[Conversation]:
-    """`n` conversations of a speaker the model never heard or, without recordings, of synthetic voices."""
+def conversations(recordings: Path | None, n: int, seconds: float, first: int = 0) -> list[Conversation]:
+    """`n` conversations of a speaker the model never heard or, without recordings, of synthetic voices.
+
+    `first`: number of the first one; the same numbers are the same conversations.
+    """
+    numbers = range(first, first + n)
     if recordings is not None:
-        made = (
-            conversation(recordings, HELD_OUT_SPEAKER, seed=seed, seconds=seconds) for seed in range(1000, 1000 + n)
-        )
+        made = (conversation(recordings, HELD_OUT_SPEAKER, seed=1000 + i, seconds=seconds) for i in numbers)
         return [
             Conversation(
                 samples.astype(np.float32),
@@ -71,7 +73,7 @@ def conversations(recordings: Path | None, n: int, seconds: float) -> list[Conve
             )
             for samples, said in made
         ]
-    return [_synthetic(seed, seconds) for seed in range(n)]
+    return [_synthetic(i, seconds) for i in numbers]
 
 
 def _synthetic(seed: int, seconds: float) -> Conversation:

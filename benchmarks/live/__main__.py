@@ -40,9 +40,11 @@ WHERE = {
     "latency": ("ours", "ours-opus", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
     "tail": ("ours", "whisperlive", "whisperlive-batch-tuned"),
     "silence": ("ours", "whisperlive", "whisperlive-batch-tuned"),
-    "capacity": ("ours", "whisperlive", "whisperlive-batch-tuned"),
+    "capacity": ("ours", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
 }
-"""Systems that each part measures when none are named."""
+"""Systems that each part measures when none are named. Of capacity, whichever of the peer's ways may carry most."""
+FIRST = 5000
+"""Number of the first conversation: others than those that our thresholds were chosen by (`benchmarks.policy`)."""
 
 _BEGUN = time.monotonic()
 
@@ -107,7 +109,7 @@ class Benchmark:
         for name in _listed(self.args.model):
             model = self._model(name)
             name = Path(name).name
-            said = conversations(self.args.recordings, self.args.sessions, self.args.seconds)
+            said = self._conversations(self.args.sessions, self.args.seconds)
             without = None
             if "latency" in self.parts:
                 progress(f"{name}: offline")
@@ -124,8 +126,11 @@ class Benchmark:
                 except (RuntimeError, OSError, Refused) as error:
                     self._failed(f"{name}, {kind}: {error}")
 
+    def _conversations(self, n: int, seconds: float) -> list[Conversation]:
+        return conversations(self.args.recordings, n, seconds, FIRST)
+
     def _talk_to_stop(self) -> Conversation:
-        return conversations(self.args.recordings, 1, max(60.0, 6.0 * self.args.stops))[0]
+        return self._conversations(1, max(60.0, 6.0 * self.args.stops))[0]
 
     def _systems(self) -> list[System]:
         if self.args.systems:
@@ -152,7 +157,7 @@ class Benchmark:
         )
         with started.server:
             started.wait_ready()
-            talk(systems[0], started, conversations(self.args.recordings, 1, 4.0), 1.0)  # loads the model, warms caches
+            talk(systems[0], started, self._conversations(1, 4.0), 1.0)  # loads the model, warms caches
             for system in systems:
                 for part in PARTS:
                     if not self._measures(system, part):
@@ -186,7 +191,7 @@ class Benchmark:
         first = self.args.first or (4 if system.server == "ours" else 1)
 
         def probe(n: int) -> float:
-            said = conversations(self.args.recordings, n, self.args.probe_seconds)
+            said = self._conversations(n, self.args.probe_seconds)
             try:
                 point = talk(system, started, said, self.args.drain)
             except Refused as error:
