@@ -73,6 +73,14 @@ class Store(Protocol):
         """It is this process's."""
         ...
 
+    async def let_go(self, id: str) -> None:
+        """Own it no longer: another may take it, and it expires."""
+        ...
+
+    async def leave(self, id: str) -> None:
+        """Own it no longer; it is kept for a while."""
+        ...
+
     async def delete(self, id: str) -> None:
         """Forget it, if it is this process's."""
         ...

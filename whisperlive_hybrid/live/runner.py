@@ -252,8 +252,13 @@ class LiveService:
             written = await self._store.take(id, token)
             if written is None:
                 raise no_such_session(id)
-            beginning = await self._opener.restored(id, token, written, last_event, self._store)
-            session = self._begin(beginning)
+            try:
+                beginning = await self._opener.restored(id, token, written, last_event, self._store)
+                session = self._begin(beginning)
+            except BaseException:
+                with suppress(HybridError):
+                    await self._store.let_go(id)  # as one of ours it would be kept for ever
+                raise
         finally:
             self._opening -= 1
         log.info("live session %s goes on in this process", id)

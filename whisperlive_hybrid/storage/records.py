@@ -162,6 +162,17 @@ class RecordStore:
         find = "SELECT 1 FROM record WHERE id = ? AND owner = ?"
         return await self._do(lambda c: c.execute(find, (id, self._owner)).fetchone() is not None)
 
+    async def let_go(self, id: str) -> None:
+        """A record of this process is nobody's any more: it waits to be taken, or is gone after a while."""
+        await self._do(
+            lambda c: c.execute("UPDATE record SET owner = '' WHERE id = ? AND owner = ?", (id, self._owner))
+        )
+
+    async def leave(self, id: str) -> None:
+        """Own a record no longer: it is kept from now on as one whose process is gone."""
+        row = (self._clock(), id, self._owner)
+        await self._do(lambda c: c.execute("UPDATE record SET owner = '', touched = ? WHERE id = ? AND owner = ?", row))
+
     async def delete(self, id: str) -> None:
         """Forget a record, if it is this process's."""
         await self._do(lambda c: c.execute("DELETE FROM record WHERE id = ? AND owner = ?", (id, self._owner)))

@@ -63,7 +63,11 @@ async def test_a_record_nobody_keeps_alive_is_gone_and_one_of_a_living_process_i
     async with RecordStore(path, keep_s=0.4, clock=clock) as store:
         await store.create("a", "secret", b"1")
         clock.now += 0.3
-        await asyncio.sleep(0.15)  # it says that it is alive
+        reader = sqlite3.connect(path)  # it says that it is alive
+        async with asyncio.timeout(20):
+            while reader.execute("SELECT touched FROM record").fetchone() != (clock.now,):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        reader.close()
         clock.now += 0.2
     clock.now += 0.1
     async with RecordStore(path, keep_s=0.4, clock=clock) as store:  # in time: the client has its time from now on
@@ -73,6 +77,23 @@ async def test_a_record_nobody_keeps_alive_is_gone_and_one_of_a_living_process_i
     async with RecordStore(path, keep_s=0.4, clock=clock) as store:
         assert await store.take("a", "secret") is None
     assert sqlite3.connect(path).execute("SELECT count(*) FROM record").fetchone() == (0,)
+
+
+async def test_a_record_that_was_let_go_may_be_taken_and_expires_though_its_process_lives(tmp_path: Path) -> None:
+    clock = Clock()
+    async with RecordStore(tmp_path / "live.sqlite", keep_s=0.4, clock=clock) as store:
+        await store.create("a", "secret", b"1")
+        await store.create("b", "secret", b"2")
+        for id in ("a", "b"):
+            await store.let_go(id)
+            assert not await store.owns(id)
+        assert await store.take("a", "secret") == Record(b"1", ())
+        clock.now += 0.5
+        reader = sqlite3.connect(tmp_path / "live.sqlite")
+        async with asyncio.timeout(20):
+            while reader.execute("SELECT id FROM record").fetchall() != [("a",)]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        reader.close()
 
 
 async def test_jobs_that_come_together_are_one_transaction_and_a_bad_one_spoils_none(tmp_path: Path) -> None:
@@ -97,6 +118,27 @@ async def test_only_its_user_can_read_the_file_and_what_was_deleted_is_not_in_it
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         await store.delete("a")
     assert not [f for f in path.parent.iterdir() if b"what was said" in f.read_bytes()]
+
+
+async def test_a_record_that_is_left_expires_though_its_process_lives(tmp_path: Path) -> None:
+    path, clock = tmp_path / "live.sqlite", Clock()
+    async with (
+        RecordStore(path, keep_s=0.4, clock=clock) as store,
+        RecordStore(path, keep_s=0.4, clock=clock) as other,
+    ):
+        await store.create("a", "secret", b"1")
+        await other.leave("a")
+        assert await store.owns("a")
+        await store.leave("a")
+        assert not await store.owns("a")
+        assert await other.take("a", "secret") == Record(b"1", ())
+        await other.leave("a")
+        clock.now += 0.5
+        reader = sqlite3.connect(path)
+        async with asyncio.timeout(20):
+            while reader.execute("SELECT count(*) FROM record").fetchone() != (0,):
+                await asyncio.sleep(0.02)
+        reader.close()
 
 
 async def test_a_damaged_file_is_put_aside_and_a_file_of_another_version_emptied(tmp_path: Path) -> None:

@@ -255,14 +255,35 @@ async def test_nothing_is_left_of_a_session_that_is_over(tmp_path: Path) -> None
         await client.send(len(messages))
         await client.stop()
         assert client.words == words
-        await asyncio.sleep(0.1)
         id, token = client.ready["session"], client.ready["token"]
+        while await first.store.owns(id):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         assert await second.store.take(id, token) is None
         elsewhere = second.connect()
         await elsewhere.say({"type": "resume", "session": id, "token": token, "last_event": 1})
         answer = await elsewhere.hear()
         assert answer is not None
         assert (answer["code"], elsewhere.close_code) == ("no_such_session", 4404)
+
+
+async def test_a_session_that_cannot_be_gone_on_with_is_not_kept_for_ever(tmp_path: Path) -> None:
+    messages, words = said(random.Random(11))
+    async with processes(tmp_path, 2) as (first, second):
+        client = Client(messages)
+        await client.start(first)
+        await client.send(len(messages) // 2)
+        first.hang()
+        elsewhere = second.connect()
+        again = {"session": client.ready["session"], "token": client.ready["token"], "last_event": 10**9}
+        await elsewhere.say({"type": "resume"} | again)
+        answer = await elsewhere.hear()
+        assert answer is not None
+        assert answer["code"] == "events_gone"
+        assert not await second.store.owns(client.ready["session"])
+        await client.resume(second)  # it may still be had
+        await client.send(len(messages))
+        await client.stop()
+        assert client.words == words
 
 
 async def test_a_wrong_token_takes_nothing_over(tmp_path: Path) -> None:
@@ -306,3 +327,21 @@ async def test_where_no_checkpoint_can_be_written_captions_go_on_and_nothing_may
         await client.stop()
         assert client.words == words
         assert client.committed == len(messages)
+
+
+async def test_a_session_that_cannot_go_on_in_a_process_is_not_kept_by_it(tmp_path: Path) -> None:
+    async with processes(tmp_path, 2) as (first, second):
+        client = Client(said(random.Random(1))[0])
+        await client.start(first)
+        id = client.ready["session"]
+        await client.cut()
+        first.hang()
+        connection = second.connect()
+        await connection.say({"type": "resume", "session": id, "token": client.ready["token"], "last_event": 9_999_999})
+        error = await connection.hear()
+        assert error is not None
+        assert error["code"] == "events_gone"
+        assert not await second.store.owns(id)
+        client.connection = None
+        await client.resume(second)
+        assert await second.store.owns(id)
