@@ -358,7 +358,7 @@ class Session:
     def _hear_speculation(self, running: RunningUtterance, speculation: Speculation, hypothesis: Hypothesis) -> None:
         speculation.hypothesis = hypothesis
         heard_all = rest_of(hypothesis, len(speculation.window.samples) / SAMPLE_RATE) is None
-        if not self._options.interim or not heard_all:
+        if not self._options.interim or not heard_all or hypothesis.doubt is not None:
             return
         self._drop_partial()  # it heard less, with a smaller beam
         self._tell_partial(running, speculation.window, hypothesis)

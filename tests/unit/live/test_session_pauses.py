@@ -199,6 +199,19 @@ def test_a_doubtful_partial_leaves_what_is_shown() -> None:
     assert talk.shown() == "one two"
 
 
+def test_a_doubtful_final_ahead_of_time_commits_nothing_and_is_told_when_the_utterance_ends() -> None:
+    talk = paused()
+    assert talk.answer("one one one", doubt="loop") == []
+    talk.hear(0.5)
+    talk.partial("one two")
+    assert talk.shown() == "one two"
+    talk.pause()
+    assert talk.answer("one two two two", doubt="loop") == []
+    final = talk.end()[-1]
+    assert isinstance(final, Final)
+    assert final.text == "one two two two", "nothing better will come"
+
+
 def test_the_pace_sets_the_interval_and_the_client_is_told_when_it_changes() -> None:
     talk = Talk()
     talk.start()
