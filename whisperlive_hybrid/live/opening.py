@@ -91,8 +91,12 @@ class Opener:
             channels=options.channels,
             snapshot=mark.decoder or None,
         )
-        model, partial_model = await self._models_of(options)
         vad = self.vad.open("live", snapshot=mark.vad or None)
+        try:
+            model, partial_model = await self._models_of(options)
+        except BaseException:
+            vad.close()
+            raise
         segmenter = Segmenter(
             options.speech,
             mark.position,
