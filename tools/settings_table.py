@@ -88,7 +88,7 @@ def env_example() -> str:
     for group, fields in by_group().items():
         lines += ["", f"# --- {group}"]
         for name, field in fields:
-            value = "" if field.default is None else str(field.default)
+            value = "" if field.default is None else written(field.default)
             unit = f" ({unit_of(field)})" if unit_of(field) else ""
             lines += [f"# {field.description}{unit}", f"#{env_names(name, field)[0]}={value}"]
     return "\n".join(lines) + "\n"
@@ -108,12 +108,19 @@ def default(field: FieldInfo) -> str:
         return "unset"
     if field.default == "":
         return "empty"
-    number = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    number = f"{field.default:g}" if isinstance(field.default, float) else written(field.default)
     return f"`{number}`" + (f" {unit_of(field)}" if unit_of(field) else "")
+
+
+def written(value: object) -> str:
+    """A value as one writes it into .env."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def allowed(field: FieldInfo) -> str:
     """What values may be, as a table's cell."""
+    if field.annotation is bool:
+        return "`true`, `false`"
     if typing.get_origin(field.annotation) is typing.Literal:
         return ", ".join(f"`{v}`" for v in typing.get_args(field.annotation))
     return ", ".join(_limits(field)) or "any"

@@ -68,6 +68,8 @@ def _metavar(field: FieldInfo) -> str:
 
 def _help(name: str, field: FieldInfo) -> str:
     default = "unset" if field.default in (None, "") else str(field.default)
+    if isinstance(field.default, bool):
+        default = default.lower()
     unit = f" {unit_of(field)}" if unit_of(field) else ""
     text = f"{field.description} [{default}{unit}; {env_names(name, field)[0]}]"
     if name in _SECRETS:

@@ -22,6 +22,11 @@ def test_the_example_file_sets_nothing() -> None:
     assert all(line.startswith("#") for line in settings_table.env_example().splitlines() if line)
 
 
+def test_switches_are_written_as_in_a_shell() -> None:
+    assert "| `RESUME_ACROSS_RESTARTS` | `true` | `true`, `false` |" in settings_table.settings_page()
+    assert "#RESUME_ACROSS_RESTARTS=true\n" in settings_table.env_example()
+
+
 def test_a_readme_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="settings:begin"):
         settings_table.with_table("no markers", "table")
