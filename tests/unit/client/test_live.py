@@ -132,9 +132,9 @@ async def test_a_server_that_was_started_again_goes_on_where_its_checkpoint_is()
 
 async def test_a_connection_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(socket: ServerConnection, first: dict[str, Any]) -> None:
-        await say(socket, **{**READY, "heartbeat_s": 0.1})
+        await say(socket, **{**READY, "heartbeat_s": 0.5})
         await say(socket, type="heartbeat", event=2)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.5)  # 0.4 s before it is given up: what a busy machine takes
         await say(socket, type="heartbeat", event=3)
         await socket.wait_closed()
 
