@@ -77,10 +77,6 @@ class Store(Protocol):
         """Own it no longer: another may take it, and it expires."""
         ...
 
-    async def leave(self, id: str) -> None:
-        """Own it no longer; it is kept for a while."""
-        ...
-
     async def delete(self, id: str) -> None:
         """Forget it, if it is this process's."""
         ...

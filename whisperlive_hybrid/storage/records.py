@@ -40,8 +40,8 @@ CREATE TABLE entry (
     PRIMARY KEY (id, number)
 ) WITHOUT ROWID;
 """
-_BUSY_S: Final = 5.0
-"""How long one process waits for another's transaction."""
+_BUSY_S: Final = 1.0
+"""How long one process waits for another's transaction, each of which takes milliseconds; finals wait with it."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 """SQLite's codes for a file that is none of ours; the last says that a table or column is missing."""
 
@@ -168,11 +168,6 @@ class RecordStore:
             lambda c: c.execute("UPDATE record SET owner = '' WHERE id = ? AND owner = ?", (id, self._owner))
         )
 
-    async def leave(self, id: str) -> None:
-        """Own a record no longer: it is kept from now on as one whose process is gone."""
-        row = (self._clock(), id, self._owner)
-        await self._do(lambda c: c.execute("UPDATE record SET owner = '', touched = ? WHERE id = ? AND owner = ?", row))
-
     async def delete(self, id: str) -> None:
         """Forget a record, if it is this process's."""
         await self._do(lambda c: c.execute("DELETE FROM record WHERE id = ? AND owner = ?", (id, self._owner)))
@@ -236,6 +231,8 @@ def _commit(connection: sqlite3.Connection, jobs: Sequence[_Job]) -> list[Any]:
     except Exception as error:
         if len(jobs) == 1:
             return [error]
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            return [error] * len(jobs)  # each alone would have to wait as long
         return [result for job in jobs for result in _commit(connection, [job])]
 
 

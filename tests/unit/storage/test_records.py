@@ -89,8 +89,52 @@ async def test_a_record_that_was_let_go_may_be_taken_and_expires_though_its_proc
             assert not await store.owns(id)
         assert await store.take("a", "secret") == Record(b"1", ())
         clock.now += 0.5
-        await asyncio.sleep(0.3)  # both say that they are alive
-        assert await store.take("a", "secret") is None
+        reader = sqlite3.connect(tmp_path / "live.sqlite")
+        async with asyncio.timeout(20):
+            while reader.execute("SELECT id FROM record").fetchall() != [("a",)]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        reader.close()
+
+
+async def test_jobs_that_come_together_are_one_transaction_and_a_bad_one_spoils_none(tmp_path: Path) -> None:
+    async with RecordStore(tmp_path / "live.sqlite", keep_s=60) as store:
+        results = await asyncio.gather(
+            *(store.create(str(n % 7), "secret", b"x") for n in range(10)), return_exceptions=True
+        )
+        assert [isinstance(r, StoreFailed) for r in results] == [False] * 7 + [True] * 3
+        assert all([await store.owns(str(n)) for n in range(7)])
+    with pytest.raises(StoreFailed):
+        await store.owns("1")
+
+
+async def test_a_file_that_another_program_locks_holds_nobody_up_for_long(tmp_path: Path) -> None:
+    path = tmp_path / "live.sqlite"
+    async with RecordStore(path, keep_s=60) as store:
+        for id in "abcdefgh":
+            await store.create(id, "secret", b"1")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        results = await asyncio.gather(*(store.save(id, b"2") for id in "abcdefgh"), return_exceptions=True)
+        assert loop.time() - began < 5  # one wait of a second or two, not one for each
+        assert all(isinstance(result, StoreFailed) for result in results)
+        other.execute("ROLLBACK")
+        other.close()
+        assert await store.save("a", b"3")
+
+
+async def test_only_its_user_can_read_the_file_and_what_was_deleted_is_not_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "live.sqlite"
+    async with RecordStore(path, keep_s=60) as store:
+        await store.create("a", "the secret", b"x")
+        await store.save("a", b"x", [(1, b"what was said" * 100)])
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+            assert b"the secret" not in file.read_bytes()
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        await store.delete("a")
+    assert not [f for f in path.parent.iterdir() if b"what was said" in f.read_bytes()]
 
 
 async def test_a_damaged_file_is_put_aside_and_a_file_of_another_version_emptied(tmp_path: Path) -> None:

@@ -327,21 +327,3 @@ async def test_where_no_checkpoint_can_be_written_captions_go_on_and_nothing_may
         await client.stop()
         assert client.words == words
         assert client.committed == len(messages)
-
-
-async def test_a_session_that_cannot_go_on_in_a_process_is_not_kept_by_it(tmp_path: Path) -> None:
-    async with processes(tmp_path, 2) as (first, second):
-        client = Client(said(random.Random(1))[0])
-        await client.start(first)
-        id = client.ready["session"]
-        await client.cut()
-        first.hang()
-        connection = second.connect()
-        await connection.say({"type": "resume", "session": id, "token": client.ready["token"], "last_event": 9_999_999})
-        error = await connection.hear()
-        assert error is not None
-        assert error["code"] == "events_gone"
-        assert not await second.store.owns(id)
-        client.connection = None
-        await client.resume(second)
-        assert await second.store.owns(id)
