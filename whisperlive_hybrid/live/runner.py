@@ -34,6 +34,8 @@ DECODE_THREADS = 2
 RECONNECT_WITHIN_MS = 5000
 """How soon a client should come back after `go_away`."""
 PACE_EVERY_S: Final = 1.0
+_UNREADABLE: Final = frozenset({"bad_checkpoint", "bad_snapshot"})
+"""What another version of the server wrote, or a fault has spoilt."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -255,9 +257,12 @@ class LiveService:
             try:
                 beginning = await self._opener.restored(id, token, written, last_event, self._store)
                 session = self._begin(beginning)
-            except BaseException:
+            except BaseException as error:
                 with suppress(HybridError):
                     await self._store.let_go(id)  # as one of ours it would be kept for ever
+                if isinstance(error, HybridError) and error.code in _UNREADABLE:
+                    log.warning("live session %s cannot go on in this process: %s", id, error.message)
+                    raise no_such_session(id) from error  # its client begins a new one with the audio that it kept
                 raise
         finally:
             self._opening -= 1

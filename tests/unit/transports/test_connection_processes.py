@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import pytest
 
 from tests.support.memory_connection import MemoryConnection
 from tests.support.spoken_levels import LevelEngine, LevelVad, speak
+from whisperlive_hybrid.audio.snapshot import bad_snapshot
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
-from whisperlive_hybrid.storage.records import Entry, RecordStore, StoreFailed
+from whisperlive_hybrid.storage.records import Entry, Record, RecordStore, StoreFailed
 from whisperlive_hybrid.transports.connection import ConnectionLost, serve_connection
 from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
@@ -284,6 +285,39 @@ async def test_a_session_that_cannot_be_gone_on_with_is_not_kept_for_ever(tmp_pa
         await client.send(len(messages))
         await client.stop()
         assert client.words == words
+
+
+@pytest.mark.parametrize("name", ["a checkpoint", "a snapshot"])
+async def test_what_another_version_wrote_is_no_session_so_that_its_client_begins_anew(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages, _ = said(random.Random(13))
+    async with processes(tmp_path, 2) as (first, second):
+        client = Client(messages)
+        await client.start(first)
+        await client.send(len(messages) // 2)
+        first.hang()
+        if name == "a checkpoint":
+            take = second.store.take
+
+            async def spoilt(id: str, token: str) -> Record | None:
+                written = await take(id, token)
+                return written and replace(written, body=b"\xc1" + written.body)
+
+            monkeypatch.setattr(second.store, "take", spoilt)
+        else:
+
+            def refuse(*_: Any, **__: Any) -> None:
+                raise bad_snapshot()
+
+            monkeypatch.setattr("whisperlive_hybrid.live.opening.make_decoder", refuse)
+        elsewhere = second.connect()
+        again = {"session": client.ready["session"], "token": client.ready["token"], "last_event": client.last}
+        await elsewhere.say({"type": "resume"} | again)
+        answer = await elsewhere.hear()
+        assert answer is not None
+        assert (answer["code"], elsewhere.close_code) == ("no_such_session", 4404)
+        assert "cannot go on in this process" in caplog.text
 
 
 async def test_a_wrong_token_takes_nothing_over(tmp_path: Path) -> None:
