@@ -335,7 +335,7 @@ def test_a_lost_device_is_told(server: HttpServer, client: httpx.Client, monkeyp
 
 
 def test_a_fallback_model_is_told(server: HttpServer, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.services.engine, "note", "only digits are understood")
+    monkeypatch.setattr(server.services.engine._shelf, "note", "only digits are understood")
 
     body = client.get("/health").json()
 
