@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from aiohttp import web
 
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 SESSIONS_FILE = "live-sessions.sqlite"
 """In the data folder."""
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What is wrong with no setting, and keeps no server from starting."""
 
 
 class Server:
@@ -149,7 +151,7 @@ async def _prepare_uploads(settings: Settings) -> None:
     try:
         await asyncio.to_thread(prepare_folder, folder)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # may pass; each upload is told as long as it does not
+        if error.errno in DISK_FULL:  # may pass; each upload is told as long as it does not
             log.warning("the disk with the uploads' folder %s is full", folder)
             return
         raise ConfigError(
@@ -160,7 +162,7 @@ async def _prepare_uploads(settings: Settings) -> None:
 async def _open_store(settings: Settings, stack: AsyncExitStack) -> RecordStore | None:
     """Where live sessions are kept for another process; None where that is not wanted, or has no place.
 
-    Raises ConfigError when the place was named.
+    Raises ConfigError when the place was named and is not merely full.
     """
     if not settings.resume_across_restarts or settings.resume_s <= 0:
         return None
@@ -170,7 +172,7 @@ async def _open_store(settings: Settings, stack: AsyncExitStack) -> RecordStore 
     try:
         return await stack.enter_async_context(store)
     except OSError as error:
-        if settings.data_dir is not None:
+        if settings.data_dir is not None and error.errno not in DISK_FULL:
             raise ConfigError(
                 f"DATA_DIR={str(settings.data_dir)!r} is not allowed: {error.strerror or error}"
             ) from None

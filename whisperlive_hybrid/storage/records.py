@@ -12,6 +12,7 @@ the death of the process at any moment, though not a loss of power (https://www.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -257,7 +258,8 @@ def _open(path: Path) -> sqlite3.Connection:
         return _connect(path)
     except sqlite3.DatabaseError as error:
         if not isinstance(error, _Damaged) and error.sqlite_errorcode & 0xFF not in _DAMAGED:
-            raise OSError(f"{path}: {error}") from error  # locked, full, not writable: nothing is wrong with the file
+            full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL  # or locked: nothing is wrong with the file
+            raise OSError(errno.ENOSPC if full else errno.EIO, f"{path}: {error}") from error
         aside = path.with_name(path.name + ".damaged")
         log.warning("%s is damaged (%s); it is now %s, and sessions of before cannot be resumed", path, error, aside)
         for suffix in ("-wal", "-shm"):
