@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,11 @@ async def standard_input() -> AsyncGenerator[bytes]:
         transport.close()
 
 
-async def microphone(device: str | None) -> AsyncGenerator[bytes]:
-    """The microphone named by number or part of its name; None is the system's default. Raises Unavailable."""
+async def microphone(device: str | None, on_open: Callable[[], None] = lambda: None) -> AsyncGenerator[bytes]:
+    """The microphone named by number or part of its name; None is the system's default. Raises Unavailable.
+
+    `on_open` is called once it is heard.
+    """
     try:
         import sounddevice
     except ModuleNotFoundError:
@@ -87,5 +90,6 @@ async def microphone(device: str | None) -> AsyncGenerator[bytes]:
     except (sounddevice.PortAudioError, ValueError) as error:
         raise Unavailable(f"The microphone cannot be opened: {error}", code="no_microphone") from None
     with stream:
+        on_open()
         while True:
             yield await heard.get()

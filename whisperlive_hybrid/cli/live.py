@@ -74,8 +74,6 @@ async def _live(args: argparse.Namespace, settings: Settings) -> int:
     captions = Captions(sys.stdout, jsonl=args.jsonl)
     audio = _audio(args)
     async with LiveSession(url, api_key=key, codec="pcm_s16le", task=args.task, **asked) as session:
-        if args.file is None:
-            print("Listening. Ctrl+C ends.", file=sys.stderr)
         speaking = asyncio.create_task(_speak(session, audio))
         _on_interrupt(speaking)
         try:
@@ -121,7 +119,7 @@ async def _speak(session: LiveSession, audio: AsyncGenerator[bytes]) -> None:
 def _audio(args: argparse.Namespace) -> AsyncGenerator[bytes]:
     """16-bit mono PCM at 16 kHz, from where `args` says, paced as it says."""
     if args.file is None:
-        return microphone(args.input)
+        return microphone(args.input, lambda: print("Listening. Ctrl+C ends.", file=sys.stderr))
     if args.file == "-":
         return standard_input()
     return file_audio(Path(args.file)) if args.fast else paced(file_audio(Path(args.file)))

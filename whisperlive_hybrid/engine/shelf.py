@@ -14,7 +14,7 @@ from whisperlive_hybrid.engine.device import Device
 from whisperlive_hybrid.engine.loading import LoadingThreads, open_model, open_warm
 from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.registry import Loaded, Registry
-from whisperlive_hybrid.errors import NotFound, Refused
+from whisperlive_hybrid.errors import ModelUnavailable, NotFound, Refused
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +226,11 @@ class Shelf:
             log.warning("%s", located.note)
         model = await self._loader.run(open_warm, located, self._device, self._options.cache)
         for name in self._also:
-            more = await self._locate(name)
+            try:
+                more = await self._locate(name)
+            except ModelUnavailable as error:
+                message = f"{error.message} (LIVE_MODEL or FINAL_MODEL)"
+                raise ModelUnavailable(message, model=error.model, ways_out=error.ways_out) from error
             before = next((m for m in (model, *self._registry.all()) if m.path == more.path), None)
             if before is None and (more.name == model.name or self._registry.get(more.name) is not None):
                 more = replace(more, name=str(more.path))  # another folder of the same name
