@@ -21,7 +21,6 @@ from whisperlive_hybrid.config import ConfigError, Settings
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.errors import BadInput
 from whisperlive_hybrid.jobs.pipeline import Pipeline
-from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.opening import LiveModels
 from whisperlive_hybrid.live.pacing import PaceRules
 from whisperlive_hybrid.live.policy import POLICIES
@@ -33,7 +32,8 @@ from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.storage.records import RecordStore
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
 from whisperlive_hybrid.transports.http.disk import prepare_folder
-from whisperlive_hybrid.transports.websocket.admission import admission, live_defaults
+from whisperlive_hybrid.transports.live_door import LiveTerms
+from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
 from whisperlive_hybrid.transports.websocket.listener import LiveListener
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.live_defaults = _live_defaults(settings)
+        self.live_terms = _live_terms(settings)
         self._stack = AsyncExitStack()
         self._draining = asyncio.Event()
 
@@ -91,7 +91,7 @@ class Server:
                     self.live,
                     host=settings.app_host,
                     port=settings.port_whisperlive,
-                    defaults=self.live_defaults,
+                    terms=self.live_terms,
                     admit=admission(settings),
                     choose_subprotocol=accepted_subprotocol,
                 )
@@ -180,9 +180,9 @@ async def _open_store(settings: Settings, stack: AsyncExitStack) -> RecordStore 
         return None
 
 
-def _live_defaults(settings: Settings) -> LiveOptions:
+def _live_terms(settings: Settings) -> LiveTerms:
     try:
-        return live_defaults(settings)
+        return live_terms(settings)
     except BadInput as error:
         raise ConfigError(f"DEFAULT_LANGUAGE={settings.default_language!r} is not allowed: {error.message}") from None
 

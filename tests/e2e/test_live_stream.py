@@ -18,9 +18,10 @@ from tests.support.clips import Clip, clips, words
 from tests.support.encoded_audio import length_prefixed, mux, opus_packets
 from tests.support.live_server import Conversation, LiveServer, listen, live_server, messages, pcm16, say
 from whisperlive_hybrid.errors import Unauthorized
-from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.runner import LiveLimits
 from whisperlive_hybrid.transports.http.live_socket import live_socket
+from whisperlive_hybrid.transports.live_door import LiveTerms
+from whisperlive_hybrid.transports.websocket.native import DOOR as NATIVE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -160,13 +161,14 @@ async def test_flush_finalizes_what_was_said_and_the_session_goes_on(server: Liv
         for _ in range(2):
             for message in messages(pcm16(speech)):
                 await socket.send(message)
-            await socket.send('{"type":"flush"}')
-            while not said.events or said.events[-1]["type"] != "final":
+            await socket.send('{"type":"flush","id":"so far"}')
+            while not said.events or said.events[-1]["type"] != "flushed":
                 said.events.append(json.loads(await socket.recv()))
         await socket.send('{"type":"stop"}')
         await listen(socket, said)
     check_events(said)
     assert words(said.text) == words(clip.text) * 2
+    assert [e["id"] for e in said.events if e["type"] == "flushed"] == ["so far"] * 2
 
 
 async def test_ten_sessions_at_once(server: LiveServer) -> None:
@@ -186,7 +188,7 @@ async def test_ten_sessions_at_once(server: LiveServer) -> None:
 async def http_port(server: LiveServer) -> AsyncIterator[str]:
     """The same sessions on an aiohttp application; yields its address."""
     app = web.Application()
-    app.router.add_get("/ws/stream", live_socket(server.live, defaults=LiveOptions()))
+    app.router.add_get("/ws/stream", live_socket(NATIVE, server.live, terms=LiveTerms()))
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     try:

@@ -119,6 +119,11 @@ class Talk:
         self.position = again
         return self._act()
 
+    def flush(self, id: str | int) -> list[Event]:
+        """The client wants to know when all that was said is final; a running utterance has been ended before."""
+        self.session.mark_flush(id)
+        return self._act()
+
     def stop(self) -> list[Event]:
         """The client stops."""
         self.session.stop(self.position / SAMPLE_RATE, self.now)

@@ -15,10 +15,10 @@ from websockets.exceptions import ConnectionClosed
 
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
-from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+from whisperlive_hybrid.transports.live_door import LiveTerms
 from whisperlive_hybrid.transports.websocket.listener import Admit, LiveListener
 
 
@@ -40,7 +40,7 @@ async def live_server(
         await engine.ready()
         async with (
             LiveService(engine, vad, rules=rules, limits=limits) as live,
-            LiveListener(live, host="127.0.0.1", port=0, defaults=LiveOptions(), admit=admit) as listener,
+            LiveListener(live, host="127.0.0.1", port=0, terms=LiveTerms(), admit=admit) as listener,
         ):
             yield LiveServer(f"ws://127.0.0.1:{listener.port}", live, engine)
 

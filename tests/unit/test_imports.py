@@ -39,6 +39,7 @@ PURE = {
     "engine/rest.py",
     "engine/segments.py",
     "transports/start_options.py",
+    "transports/live_door.py",
     "transports/turnstile.py",
     "transports/websocket/native.py",
     "client/outbox.py",

@@ -26,6 +26,8 @@ class Beginning:
     mark: Mark = field(default_factory=Mark)
     store: Store | None = None
     """Where it has a record, if another process may go on with it."""
+    idle_s: float | None = None
+    """How long its client may send nothing; None is as the server has it."""
 
     @property
     def models(self) -> list[str]:

@@ -49,7 +49,9 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Finalize what was said so far."""
+    """Finalize what was said so far. With an `id` it is answered by Flushed, once all that is final."""
+
+    id: str | int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,13 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
+class Flushed:
+    """All that was said before the Flush with this `id` is final and told."""
+
+    id: str | int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Something was wrong; a `fatal` one is followed by a close."""
 
@@ -159,6 +166,7 @@ Event: TypeAlias = (
     | Resumed
     | GoAway
     | Pong
+    | Flushed
     | Failed
     | Done
 )

@@ -60,6 +60,10 @@ class Hearer(Protocol):
         """A message is done with."""
         ...
 
+    def flushed(self, id: str | int) -> None:
+        """All speech before a Flush with this `id` has been heard."""
+        ...
+
     def tell(self, event: Event) -> None:
         """The client is to know this."""
         ...
@@ -188,8 +192,10 @@ class InputPump:
             case Audio(data):
                 await self._listen(data)
                 self._hearer.worked_off()
-            case Flush():
+            case Flush(id):
                 self.flush()
+                if id is not None:
+                    self._hearer.flushed(id)
             case Stop():
                 self._mark()
                 await self._hear_tail()

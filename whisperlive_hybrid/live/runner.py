@@ -125,15 +125,16 @@ class LiveService:
         """Sessions that lost their connection and may be resumed."""
         return self._registry.n_waiting
 
-    async def open(self, options: LiveOptions, *, can_resume: bool = True) -> Link:
+    async def open(self, options: LiveOptions, *, can_resume: bool = True, idle_s: float | None = None) -> Link:
         """A new session and its connection's hold on it. `can_resume`: its client knows how to come back to it.
+        `idle_s`: how long it may send nothing, where that is not as the limits say.
 
         Raises Refused (full, shutting_down), BadInput (codec), NotFound or ModelUnavailable (model).
         """
         self._require_room()
         self._opening += 1
         try:
-            beginning = await self._opener.new(options)
+            beginning = dataclasses.replace(await self._opener.new(options), idle_s=idle_s)
             if self._store is not None and can_resume:
                 beginning = await self._durable(beginning, self._store)
             session = self._begin(beginning)

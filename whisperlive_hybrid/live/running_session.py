@@ -85,6 +85,7 @@ class RunningSession:
         """All is final; to be said once the checkpoint is safe."""
         self._closed = False
         self._touched = self._heartbeat_at = self._now()
+        self._idle_s = surroundings.idle_s if beginning.idle_s is None else beginning.idle_s
         self._timer: asyncio.TimerHandle | None = None
         self._pump = InputPump(
             f"live {self.id}",
@@ -206,6 +207,11 @@ class RunningSession:
 
     def worked_off(self) -> None:
         """See Hearer."""
+        self._apply()
+
+    def flushed(self, id: str | int) -> None:
+        """See Hearer."""
+        self._session.mark_flush(id)
         self._apply()
 
     def stop(self, audio_s: float) -> None:
@@ -356,7 +362,7 @@ class RunningSession:
 
     def _idle_at(self) -> float:
         busy = not self._pump.idle or self._session.backlog_s > 0
-        return (self._now() if busy else self._touched) + self._around.idle_s
+        return (self._now() if busy else self._touched) + self._idle_s
 
     def _tick(self) -> None:
         self._timer = None
@@ -368,7 +374,7 @@ class RunningSession:
                 self.tell(Heartbeat())
             if now >= self._idle_at() and self._ending is None:
                 self._pump.cancel()
-                message = f"Nothing was received for {self._around.idle_s:g} s."
+                message = f"Nothing was received for {self._idle_s:g} s."
                 self._end_with(Failed("idle", message, fatal=True), Closing(4408, "idle"))
         self._ack()
         self._apply()

@@ -50,7 +50,7 @@ from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, N
 from whisperlive_hybrid.live.actions import Action, Cancel, Close, Run, Send
 from whisperlive_hybrid.live.asking import Asking
 from whisperlive_hybrid.live.commands import LiveOptions
-from whisperlive_hybrid.live.events import Done, SpeechState, Status
+from whisperlive_hybrid.live.events import Done, Flushed, SpeechState, Status
 from whisperlive_hybrid.live.pacing import Lead, Pace
 from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.rules import LiveRules
@@ -101,6 +101,8 @@ class Session:
         self._lead = Lead(self._rules.catch_up_s, 0.0 if state is None else -self._rules.catch_up_s)
         self._block_s = 0.0
         """Seconds of audio that come at a time."""
+        self._flushes: deque[tuple[int, str | int]] = deque()
+        """(segments before this number, id) of each flush that is not answered yet."""
         self._stopping: float | None = None
         """Seconds of audio at `stop`."""
         self._closed = False
@@ -171,6 +173,11 @@ class Session:
             status = Status(round(1000 * pace.interval_s), pace.degraded, round(1000 * pace.queue_s))
             self._actions.append(Send(status))
         self._ask(now)
+
+    def mark_flush(self, id: str | int) -> None:
+        """The segmenter was flushed: say so when the finals of all that was heard until now are told."""
+        self._flushes.append((self._next_segment, id))
+        self._tell()
 
     def stop(self, audio_s: float, now: float) -> None:
         """No more speech will come (the segmenter was flushed); `audio_s` seconds of audio were received."""
@@ -388,12 +395,19 @@ class Session:
 
     def _tell(self) -> None:
         """Tell the finals that are complete and whose turn it is; then, after `stop`, that all is told."""
+        self._tell_flushed()
         while self._ending and self._ending[0].complete:
             ending = self._ending.popleft()
             self._told, events = final_of(ending, self._told, self._options, self._rules, self._asking.model)
             self._actions += [Send(event) for event in events]
+            self._tell_flushed()
         if self._stopping is not None and self.idle and not self._closed:
             self._closed = True
             told = self._told
             timing = {name: round(value, 4) for name, value in told.timing.items()}
             self._actions += [Send(Done(self._stopping, told.n_told, told.n_words, timing)), Close("done")]
+
+    def _tell_flushed(self) -> None:
+        """Answer the flushes whose segments are all told."""
+        while self._flushes and not (self._ending and self._ending[0].segment < self._flushes[0][0]):
+            self._actions.append(Send(Flushed(self._flushes.popleft()[1])))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from whisperlive_hybrid.errors import BadInput, HybridError, Unavailable
-from whisperlive_hybrid.live.commands import Audio, Command, LiveOptions, Ping, Resume, Start
+from whisperlive_hybrid.live.commands import Audio, Command, LiveOptions, Ping, Resume, Start, Stop
 from whisperlive_hybrid.live.events import Pong, failed_by
 from whisperlive_hybrid.live.link import Closing, Link
 from whisperlive_hybrid.live.replay import Numbered
@@ -88,22 +88,45 @@ class Refusal:
     linger_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Messages that answer a client without the session: sent at once, and not again to a client that resumes."""
+
+    messages: Sequence[Message]
+
+
 class Dialect(Protocol):
-    """One front door's wire, for one connection. Pure."""
+    """One front door's wire, for one connection. Pure. Derive from it: what a wire does not have need not be said."""
 
-    def opening(self) -> list[Command]:
-        """Commands that follow from the request itself (its query string). Raises BadStart."""
+    can_resume: bool = False
+    """Its clients know how to come back to a session."""
+    open_within_s: float = OPEN_WITHIN_S
+    """How long a client may take until it has a session."""
+    idle_s: float | None = None
+    """How long a session's client may send nothing; None is as the server has it."""
+    time_limit_s: float | None = None
+    """How long a session may take, for wires that have a message for that; then `time_up` is asked."""
+
+    def opening(self) -> Sequence[Command | Reply]:
+        """What follows from the request itself (its query string). Raises BadStart."""
+        return []
+
+    def receive(self, message: Message) -> Sequence[Command | Reply]:
+        """Commands in a client's message, and answers that need no session.
+
+        Raises BadInput for one without sense, BadStart where it ends all.
+        """
         ...
 
-    def receive(self, message: Message) -> list[Command]:
-        """Commands in a client's message. Raises BadInput for one without sense, BadStart where it ends all."""
-        ...
+    def time_up(self) -> Sequence[Command]:
+        """What ends the session when `time_limit_s` is over."""
+        return [Stop()]
 
     def default_start(self) -> LiveOptions:
         """Options of a session whose client sends audio without a start."""
         ...
 
-    def send(self, event: Numbered) -> list[Message]:
+    def send(self, event: Numbered) -> Sequence[Message]:
         """What the client is sent for an event."""
         ...
 
@@ -149,8 +172,13 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService) -> 
 
     Where the request itself starts one, a client still has a moment to say that it resumes another.
     """
-    opening = dialect.opening()
-    patience = START_GRACE_S if opening else OPEN_WITHIN_S
+    opening: list[Command] = []
+    for command in dialect.opening():
+        if isinstance(command, Reply):
+            await _answer(command, connection)
+        else:
+            opening.append(command)
+    patience = START_GRACE_S if opening else dialect.open_within_s
     while True:
         try:
             async with asyncio.timeout(patience):
@@ -158,7 +186,7 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService) -> 
         except TimeoutError:
             if opening:
                 return await _obey(opening, connection, dialect, live)
-            raise BadStart(f"Nothing was received for {OPEN_WITHIN_S:g} s.", code="idle") from None
+            raise BadStart(f"Nothing was received for {patience:g} s.", code="idle") from None
         try:
             commands = dialect.receive(message)
         except BadStart:
@@ -174,23 +202,34 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService) -> 
 
 
 async def _obey(
-    commands: Sequence[Command], connection: Connection, dialect: Dialect, live: LiveService
+    commands: Sequence[Command | Reply], connection: Connection, dialect: Dialect, live: LiveService
 ) -> Link | None:
     """Carry out a connection's first commands; returns the session's link if they led to one."""
     link: Link | None = None
     for command in commands:
         match command:
+            case Reply():
+                await _answer(command, connection)
             case Ping(id) if link is None:
                 await _say(connection, dialect, Numbered(0, Pong(id)))
             case Start(options) if link is None:
-                link = await live.open(options)
+                link = await _new_session(options, dialect, live)
             case Resume(session, token, last_event) if link is None:
                 link = await live.resume(session, token, last_event)
             case _:
                 if link is None:
-                    link = await live.open(dialect.default_start())
+                    link = await _new_session(dialect.default_start(), dialect, live)
                 await link.take(command)
     return link
+
+
+async def _new_session(options: LiveOptions, dialect: Dialect, live: LiveService) -> Link:
+    return await live.open(options, can_resume=dialect.can_resume, idle_s=dialect.idle_s)
+
+
+async def _answer(reply: Reply, connection: Connection) -> None:
+    for message in reply.messages:
+        await connection.send(message)
 
 
 async def _say(connection: Connection, dialect: Dialect, event: Numbered) -> None:
@@ -205,15 +244,16 @@ async def _run(connection: Connection, dialect: Dialect, link: Link) -> None:
     writer = asyncio.create_task(_write(connection, dialect, link), name="live write")
     pinger = asyncio.create_task(_ping(connection, watch), name="live ping")
     ender = asyncio.create_task(_drop_if_stuck(connection, link), name="live end")
+    limit = asyncio.create_task(_limit(dialect, link), name="live limit")
     tasks = (reader, writer, pinger, ender)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         closing = writer.result() if writer.done() and not writer.cancelled() and not writer.exception() else None
         errors = [t.exception() for t in tasks if t.done() and not t.cancelled()]
-        for task in tasks:
+        for task in (*tasks, limit):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, limit, return_exceptions=True)
     if closing is not None:
         agreed = await connection.close(closing.code, closing.reason)
         link.let_go(clean=agreed and closing.code not in RESUMABLE)
@@ -241,13 +281,16 @@ async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Wa
         watch.reading_since = now()
         message = await connection.receive()
         watch.reading_since = None
-        commands: Sequence[Command] = ()
+        commands: Sequence[Command | Reply] = ()
         try:
             commands = dialect.receive(message)
         except BadInput as error:
             link.reject(error)
         for command in commands:
-            await link.take(command)
+            if isinstance(command, Reply):
+                await _answer(command, connection)
+            else:
+                await link.take(command)
         wait_s = turnstile.wait_s(audio=any(isinstance(c, Audio) for c in commands), now=now())
         if wait_s > 0:
             await asyncio.sleep(wait_s)
@@ -259,6 +302,14 @@ async def _write(connection: Connection, dialect: Dialect, link: Link) -> Closin
         if isinstance(event, Closing):
             return event
         await _say(connection, dialect, event)
+
+
+async def _limit(dialect: Dialect, link: Link) -> None:
+    """End a session that has had its time. What was heard until then is told as usual."""
+    if dialect.time_limit_s is not None:
+        await asyncio.sleep(dialect.time_limit_s)
+        for command in dialect.time_up():
+            await link.take(command)
 
 
 async def _drop_if_stuck(connection: Connection, link: Link) -> None:

@@ -11,7 +11,7 @@ from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 from whisperlive_hybrid.engine.window import Lane
 from whisperlive_hybrid.errors import BadInput, Refused, Superseded
 from whisperlive_hybrid.live.commands import LiveOptions
-from whisperlive_hybrid.live.events import Done, Failed, Final, Partial, SpeechState
+from whisperlive_hybrid.live.events import Done, Failed, Final, Flushed, Partial, SpeechState
 from whisperlive_hybrid.live.policy import FinalsOnly
 from whisperlive_hybrid.live.rules import LiveRules
 
@@ -164,6 +164,23 @@ def test_stop_is_answered_when_everything_before_it_is_told() -> None:
     assert isinstance(final, Final)
     assert isinstance(done, Done)
     assert (done.audio, done.segments, done.words, talk.closed) == (1.0, 1, 2, "done")
+
+
+def test_a_flush_is_answered_when_the_finals_of_what_came_before_it_are_told() -> None:
+    talk = Talk()
+    assert talk.flush("nothing was said") == [Flushed("nothing was said")]
+    talk.start()
+    talk.hear(1.0)
+    talk.end("flush")
+    assert talk.flush(1) == []
+    talk.start()
+    talk.hear(1.0)
+    talk.end("flush")
+    assert talk.flush(2) == talk.flush(3) == []
+    final, flushed = talk.answer("one")
+    assert (final.segment, flushed) == (0, Flushed(1))  # type: ignore[union-attr]
+    final, *rest = talk.answer("two")
+    assert (final.segment, rest) == (1, [Flushed(2), Flushed(3)])  # type: ignore[union-attr]
 
 
 def test_a_failed_partial_is_dropped() -> None:

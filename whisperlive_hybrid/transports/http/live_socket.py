@@ -1,4 +1,6 @@
-"""`/ws/stream` on the HTTP port, so that a page or a proxy needs one port only. The same dialect, the same loop."""
+"""The front doors for live audio on the HTTP port, so that a page or a proxy needs one port only.
+
+The same dialects, the same loop as on the live port."""
 
 from __future__ import annotations
 
@@ -9,20 +11,19 @@ from typing import Final
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from whisperlive_hybrid.errors import HybridError
-from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.runner import LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.transports.connection import (
-    MAX_MESSAGE_BYTES,
     ConnectionLost,
     Message,
     refuse,
     serve_connection,
 )
 from whisperlive_hybrid.transports.http.services import HttpServices
-from whisperlive_hybrid.transports.websocket.admission import admission, live_defaults
+from whisperlive_hybrid.transports.live_door import Handshake, LiveDoor, LiveTerms
+from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
+from whisperlive_hybrid.transports.websocket.doors import DOORS
 from whisperlive_hybrid.transports.websocket.listener import Admit, ChooseSubprotocol
-from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
 CLOSE_WITHIN_S: Final = 5.0
 
@@ -90,32 +91,38 @@ class HttpSocketConnection:
 
 
 def routes(services: HttpServices) -> list[web.RouteDef]:
-    """GET /ws/stream, where the server takes live audio."""
+    """GET at the paths of all live doors, where the server takes live audio."""
     if services.live is None:
         return []
-    settings = services.settings
-    handler = live_socket(
-        services.live,
-        defaults=live_defaults(settings),
-        admit=admission(settings),
-        choose_subprotocol=accepted_subprotocol,
-    )
-    return [web.get("/ws/stream", handler)]
+    live, settings = services.live, services.settings
+    terms, admit = live_terms(settings), admission(settings)
+    return [
+        web.get(path, live_socket(door, live, terms=terms, admit=admit, choose_subprotocol=accepted_subprotocol))
+        for door in DOORS
+        for path in door.paths
+    ]
 
 
 def live_socket(
+    door: LiveDoor,
     live: LiveService,
     *,
-    defaults: LiveOptions,
+    terms: LiveTerms,
     admit: Admit | None = None,
     choose_subprotocol: ChooseSubprotocol | None = None,
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The aiohttp handler of GET /ws/stream."""
+    """The aiohttp handler of a live door."""
+
+    def let_in(request: web.Request) -> None:
+        if admit is not None:
+            admit(request.headers, request.query, request.headers.get("Origin"))
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if door.refuse_handshake is not None:
+            let_in(request)  # the path's own door says why
         chosen = choose_subprotocol(request.headers) if choose_subprotocol is not None else None
         socket = web.WebSocketResponse(
-            max_msg_size=MAX_MESSAGE_BYTES + 1,  # aiohttp refuses messages that reach it
+            max_msg_size=door.max_message_bytes + 1,  # aiohttp refuses messages that reach it
             autoping=False,
             compress=False,
             timeout=CLOSE_WITHIN_S,
@@ -123,10 +130,9 @@ def live_socket(
         )
         await socket.prepare(request)
         connection = HttpSocketConnection(socket, request)
-        dialect = NativeDialect(dict(request.query), defaults)
+        dialect = door.dialect(Handshake.of(request.raw_path, request.headers), terms)
         try:
-            if admit is not None:
-                admit(request.headers, request.query, request.headers.get("Origin"))
+            let_in(request)
         except HybridError as error:
             await refuse(connection, dialect.refuse(error))
         else:

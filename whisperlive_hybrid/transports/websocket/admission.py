@@ -8,6 +8,7 @@ from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.ops.auth import check_host, check_key, check_origin, one_value
+from whisperlive_hybrid.transports.live_door import LiveTerms
 from whisperlive_hybrid.transports.websocket.listener import Admit
 
 
@@ -23,6 +24,6 @@ def admission(settings: Settings) -> Admit:
     return admit
 
 
-def live_defaults(settings: Settings) -> LiveOptions:
-    """Options of a session whose client says nothing. Raises BadInput when the default language is none."""
-    return LiveOptions(language=parse_language(settings.language), speech=settings.speech_options())
+def live_terms(settings: Settings) -> LiveTerms:
+    """What live clients are granted. Raises BadInput when the default language is none."""
+    return LiveTerms(LiveOptions(language=parse_language(settings.language), speech=settings.speech_options()))

@@ -1,21 +1,19 @@
-"""The live port: one WebSocket listener, and the list of front doors by path."""
+"""The live port: one WebSocket listener for all front doors for live audio."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from whisperlive_hybrid.errors import HybridError, NotFound
-from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.runner import LiveService
 from whisperlive_hybrid.transports.connection import (
     MAX_MESSAGE_BYTES,
@@ -25,6 +23,8 @@ from whisperlive_hybrid.transports.connection import (
     refuse,
     serve_connection,
 )
+from whisperlive_hybrid.transports.live_door import Handshake, LiveTerms
+from whisperlive_hybrid.transports.websocket.doors import door_at
 from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
 log = logging.getLogger(__name__)
@@ -39,27 +39,6 @@ WRITE_BUFFER_BYTES: Final = 2**16
 """Sent and not yet taken by the client's socket; then its events wait in the session, where newer replace older."""
 INBOX_MESSAGES: Final = 4
 """Read ahead, each up to MAX_MESSAGE_BYTES."""
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Who answers on a path."""
-
-    path: str
-    dialect: Callable[[Mapping[str, str], LiveOptions], Dialect]
-    """(query, defaults) → the wire of one connection."""
-
-
-DOORS: Final[Sequence[Door]] = (Door("/ws/stream", NativeDialect),)
-
-
-def door_at(path: str) -> Door:
-    """The door of a path. Raises NotFound naming the paths there are."""
-    for door in DOORS:
-        if path.rstrip("/") == door.path:
-            return door
-    paths = ", ".join(door.path for door in DOORS)
-    raise NotFound(f"There is nothing at {path[:100]}; live audio is taken at {paths}.", kind="path", id=path)
 
 
 class SocketConnection:
@@ -116,14 +95,14 @@ class LiveListener:
         *,
         host: str,
         port: int,
-        defaults: LiveOptions,
+        terms: LiveTerms,
         admit: Admit | None = None,
         choose_subprotocol: ChooseSubprotocol | None = None,
     ) -> None:
         self._live = live
         self._host = host
         self._port = port
-        self._defaults = defaults
+        self._terms = terms
         self._admit = admit
         self._choose_subprotocol = choose_subprotocol
         self._server: Server | None = None
@@ -146,6 +125,7 @@ class LiveListener:
             write_limit=WRITE_BUFFER_BYTES,
             ping_interval=None,  # serve_connection pings: it knows when nobody reads
             close_timeout=CLOSE_WITHIN_S,
+            process_request=self._process_request,
             select_subprotocol=self._select_subprotocol,
             server_header=None,
         )
@@ -164,17 +144,40 @@ class LiveListener:
         name = self._choose_subprotocol(socket.request.headers)
         return None if name is None else Subprotocol(name)
 
+    def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Turn a caller away before there is a WebSocket, where its door does so."""
+        handshake = Handshake.of(request.path, request.headers)
+        try:
+            door = door_at(handshake.path)
+        except HybridError:
+            return None  # said once the socket is open: that is all that a browser can read
+        socket.protocol.max_message_size = door.max_message_bytes
+        if door.refuse_handshake is None:
+            return None
+        try:
+            self._let_in(handshake)
+        except HybridError as error:
+            refusal = door.refuse_handshake(error)
+            response = socket.respond(refusal.status, refusal.body)
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = refusal.content_type
+            return response
+        return None
+
+    def _let_in(self, handshake: Handshake) -> None:
+        if self._admit is not None:
+            self._admit(handshake.headers, handshake.query, handshake.headers.get("Origin"))
+
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         connection = SocketConnection(socket)
-        url = urlsplit(socket.request.path)
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
-        headers = socket.request.headers
+        handshake = Handshake.of(socket.request.path, socket.request.headers)
+        dialect: Dialect = NativeDialect({}, self._terms.defaults)
         try:
-            if self._admit is not None:
-                self._admit(headers, query, headers.get("Origin"))
-            door = door_at(url.path)
+            door = door_at(handshake.path)
+            dialect = door.dialect(handshake, self._terms)
+            self._let_in(handshake)
         except HybridError as error:
-            await refuse(connection, NativeDialect({}, self._defaults).refuse(error))
+            await refuse(connection, dialect.refuse(error))
             return
-        await serve_connection(connection, door.dialect(query, self._defaults), self._live)
+        await serve_connection(connection, dialect, self._live)

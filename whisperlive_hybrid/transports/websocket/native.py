@@ -23,7 +23,8 @@ from whisperlive_hybrid.live import events
 from whisperlive_hybrid.live.commands import Audio, Command, Flush, LiveOptions, Ping, Resume, Start, Stop
 from whisperlive_hybrid.live.events import Event, failed_by
 from whisperlive_hybrid.live.replay import Numbered
-from whisperlive_hybrid.transports.connection import BadStart, Message, Refusal
+from whisperlive_hybrid.transports.connection import BadStart, Dialect, Message, Refusal
+from whisperlive_hybrid.transports.live_door import LiveDoor
 from whisperlive_hybrid.transports.start_options import OPTION_NAMES, options_from_json, options_from_query
 
 TYPES: Final[dict[type[Event], str]] = {
@@ -38,6 +39,7 @@ TYPES: Final[dict[type[Event], str]] = {
     events.Resumed: "resumed",
     events.GoAway: "go_away",
     events.Pong: "pong",
+    events.Flushed: "flushed",
     events.Failed: "error",
     events.Done: "done",
 }
@@ -46,8 +48,10 @@ _OMITTED: Final = frozenset({"words", "also", "param", "accepted", "retry_after_
 COMMANDS: Final = ("start", "flush", "stop", "resume", "ping")
 
 
-class NativeDialect:
+class NativeDialect(Dialect):
     """One connection's wire. `query`: of its URL; `defaults`: options of a client that says nothing."""
+
+    can_resume = True
 
     def __init__(self, query: Mapping[str, str], defaults: LiveOptions) -> None:
         self._query = query
@@ -79,16 +83,13 @@ class NativeDialect:
                 except BadInput as error:
                     raise _bad_start(error) from None
             case "flush":
-                return [Flush()]
+                return [Flush(_id(values))]
             case "stop":
                 return [Stop()]
             case "resume":
                 return [_resume(values)]
             case "ping":
-                id = values.get("id")
-                if id is not None and (isinstance(id, bool) or not isinstance(id, str | int)):
-                    raise BadInput("id must be text or a whole number", param="id", code="bad_option")
-                return [Ping(id)]
+                return [Ping(_id(values))]
             case str(name):
                 raise BadInput(f"type {name[:60]!r} is not known", param="type", accepted=COMMANDS, code="unknown_type")
             case _:
@@ -101,6 +102,11 @@ class NativeDialect:
     def refuse(self, error: HybridError) -> Refusal:
         """See Dialect: a fatal `error`, then the close code that fits."""
         return Refusal([encode(Numbered(0, failed_by(error, fatal=True)))], close_code(error), error.code)
+
+
+DOOR: Final = LiveDoor(
+    "native", ("/ws/stream",), lambda handshake, terms: NativeDialect(handshake.query, terms.defaults)
+)
 
 
 def close_code(error: HybridError) -> int:
@@ -175,6 +181,13 @@ def _json_object(message: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadInput("a message must be a JSON object", code="bad_json")
     return values
+
+
+def _id(values: Mapping[str, Any]) -> str | int | None:
+    id = values.get("id")
+    if id is not None and (isinstance(id, bool) or not isinstance(id, str | int)):
+        raise BadInput("id must be text or a whole number", param="id", code="bad_option")
+    return id
 
 
 def _resume(values: Mapping[str, Any]) -> Resume:

@@ -5,7 +5,7 @@ from websockets.datastructures import Headers
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.errors import BadInput, Unauthorized
-from whisperlive_hybrid.transports.websocket.admission import admission, live_defaults
+from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
 
 OURS = {"Host": "localhost:5050"}
 
@@ -46,7 +46,7 @@ def test_two_host_headers_are_none() -> None:
 
 
 def test_a_silent_client_gets_the_servers_settings() -> None:
-    defaults = live_defaults(settings(default_language="German", vad_threshold=0.7))
+    defaults = live_terms(settings(default_language="German", vad_threshold=0.7)).defaults
     assert (defaults.language, defaults.speech.threshold) == ("de", 0.7)
     with pytest.raises(BadInput):
-        live_defaults(settings(default_language="elvish"))
+        live_terms(settings(default_language="elvish"))

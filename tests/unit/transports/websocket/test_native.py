@@ -191,6 +191,7 @@ EVENTS: list[tuple[events.Event, dict[str, Any]]] = [
     (events.Pong(None), {"id": None}),
     (events.Pong("x"), {"id": "x"}),
     (events.Failed("bad", "wrong", fatal=False), {"code": "bad", "message": "wrong", "fatal": False}),
+    (events.Flushed("a"), {"id": "a"}),
     (
         events.Failed("full", "full", True, 0.0, "codec", ("opus",)),
         {

@@ -1,0 +1,68 @@
+"""What a live front door is to both listeners: paths, a wire, and how it refuses a handshake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.live.commands import LiveOptions
+from whisperlive_hybrid.transports.connection import MAX_MESSAGE_BYTES, Dialect
+
+MAX_PATH_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client's request says before its first message."""
+
+    path: str
+    headers: Mapping[str, str]
+    """Names compare without case."""
+    pairs: Sequence[tuple[str, str]] = ()
+    """The query string in order; a name may come more than once."""
+
+    @classmethod
+    def of(cls, target: str, headers: Mapping[str, str]) -> Handshake:
+        """Of a request for `target`: path and query string."""
+        url = urlsplit(target)
+        return cls(url.path, headers, tuple(parse_qsl(url.query, keep_blank_values=True)))
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query string's last value of each name."""
+        return dict(self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTerms:
+    """What the server grants all live clients."""
+
+    defaults: LiveOptions = field(default_factory=LiveOptions)
+    """Options of a client that says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRefusal:
+    """An HTTP answer instead of a WebSocket."""
+
+    status: int
+    body: str
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDoor:
+    """One front door for live audio. Its dialect's module declares it; `websocket/doors.py` lists them."""
+
+    name: str
+    paths: tuple[str, ...]
+    """Where it answers, without a slash at the end. Empty: wherever no other door does, on the live port."""
+    dialect: Callable[[Handshake, LiveTerms], Dialect]
+    """The wire of one connection."""
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    refuse_handshake: Callable[[HybridError], HandshakeRefusal] | None = None
+    """How callers who may not come in are told. None: the handshake is accepted and the dialect says it, which is
+    all that a browser can read."""
