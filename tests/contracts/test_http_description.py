@@ -11,11 +11,12 @@ import pytest
 
 from tests.support.clips import clips
 from tests.support.http_server import HttpServer, http_server
+from whisperlive_hybrid.transports.http.app import DOORS
 from whisperlive_hybrid.transports.http.openapi import description
 
 Json = dict[str, Any]
 
-DOCUMENT = description()
+DOCUMENT = description(DOORS)
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),

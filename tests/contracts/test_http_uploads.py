@@ -17,7 +17,7 @@ from aiohttp import ClientSession, FormData, web
 
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.transports.http import disk, uploads
-from whisperlive_hybrid.transports.http.errors import error_response
+from whisperlive_hybrid.transports.http.errors import native_refusal
 from whisperlive_hybrid.transports.http.uploads import UploadRules, expect_within, receive_upload
 
 LIMIT = 3_000_000
@@ -65,7 +65,7 @@ async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
                     }
                 )
         except HybridError as e:
-            return error_response(e, openai=False)
+            return native_refusal(e)
 
     app = web.Application()
     app.router.add_post("/", receive, expect_handler=expect_within(LIMIT))

@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -15,7 +15,9 @@ from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavai
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
 from whisperlive_hybrid.transports.http import health, live_socket, native, openai, openapi, pages, wire_log
 from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
-from whisperlive_hybrid.transports.http.errors import WireError, error_response, speaks_openai, unknown_error
+from whisperlive_hybrid.transports.http.door import DOORS as DOORS_KEY
+from whisperlive_hybrid.transports.http.door import HttpDoor, refusal
+from whisperlive_hybrid.transports.http.errors import WireError, unknown_error
 from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
 
 __all__ = ["HttpServices", "make_app", "make_runner"]
@@ -23,18 +25,14 @@ __all__ = ["HttpServices", "make_app", "make_runner"]
 log = logging.getLogger(__name__)
 access_log = logging.getLogger(f"{__name__}.access")
 
-Door = Callable[[HttpServices], Sequence[web.RouteDef]]
-
-DOORS: tuple[Door, ...] = (
-    pages.routes,
-    health.routes,
-    native.routes,
-    openai.routes,
-    openapi.routes,
-    live_socket.routes,
+DOORS: tuple[HttpDoor, ...] = (
+    pages.DOOR,
+    health.DOOR,
+    native.DOOR,
+    openai.DOOR,
+    live_socket.DOOR,
 )
-OPEN_PATHS = re.compile(r"/|/live|/health(/live)?|/docs|/openapi\.json|/static/.+")
-"""What needs no key: pages (they ask for one) and health."""
+"""The front doors. What describes them all is added to them."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SPARE_REQUESTS = 16
 """Uploads under way beside the files that run and wait."""
@@ -51,8 +49,9 @@ def make_app(services: HttpServices) -> web.Application:
         client_max_size=1 << 16,
     )
     app.on_response_prepare.append(_common_headers(services))
-    for door in DOORS:
-        app.add_routes(door(services))
+    app[DOORS_KEY] = doors = (*DOORS, openapi.door(DOORS))
+    for door in doors:
+        app.add_routes(door.routes(services))
     return app
 
 
@@ -83,7 +82,7 @@ def _identify() -> Middleware:
             status, size = response.status, max(0, response.body_length)
             return response
         finally:
-            level = logging.DEBUG if OPEN_PATHS.fullmatch(request.path) else logging.INFO
+            level = logging.DEBUG if _needs_no_key(request) else logging.INFO
             elapsed_ms = round((time.monotonic() - began) * 1000)
             access_log.log(
                 level,
@@ -116,7 +115,7 @@ def _envelope_errors() -> Middleware:
         except Exception:
             log.exception("request %s failed", request[REQUEST_ID])
             error = unknown_error(request[REQUEST_ID])
-        return error_response(error, openai=speaks_openai(request.path))
+        return refusal(request, error)
 
     return envelope_errors
 
@@ -151,18 +150,21 @@ def _guard(services: HttpServices) -> Middleware:
             )
         if is_preflight(request):
             return preflight_answer(request)
-        if OPEN_PATHS.fullmatch(request.path) is None:
+        if not _needs_no_key(request):
             try:
                 check_host(settings, host)
             except Unauthorized as e:
                 raise WireError(e.message, status=403, code=e.code) from e
-            if not request.path.startswith(
-                "/ws/"
-            ):  # a browser cannot read a refused handshake: that door answers itself
+            if not any(door.own_key_check.fullmatch(request.path) for door in request.app[DOORS_KEY]):
                 check_key(settings, request.headers, request.query)
         return await handler(request)
 
     return guard
+
+
+def _needs_no_key(request: web.Request) -> bool:
+    """Pages (they ask for a key) and health."""
+    return any(door.open_paths.fullmatch(request.path) for door in request.app[DOORS_KEY])
 
 
 def _admit(services: HttpServices) -> Middleware:

@@ -102,14 +102,22 @@ def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | Non
     )
 
 
-def speaks_openai(path: str) -> bool:
-    """True for the paths whose callers expect OpenAI's envelope."""
-    return path == "/v1" or path.startswith("/v1/")
+def native_refusal(error: HybridError) -> web.Response:
+    """The answer to a request that failed, in the native envelope."""
+    return error_response(error, envelope(error))
 
 
-def error_response(error: HybridError, *, openai: bool) -> web.Response:
-    """The answer to a request that failed."""
-    body, status = (openai_envelope(error), openai_status(error)) if openai else (envelope(error), status_of(error))
+def openai_refusal(error: HybridError) -> web.Response:
+    """The answer to a request that failed, in OpenAI's envelope."""
+    return error_response(error, openai_envelope(error), status=openai_status(error))
+
+
+def error_response(error: HybridError, body: Any, *, status: int | None = None) -> web.Response:
+    """The answer to a request that failed: `body` as JSON, and the headers that go with every door's errors.
+
+    `status` where it is not that of `status_of`.
+    """
+    status = status_of(error) if status is None else status
     response = json_response(body, status=status, headers=_headers(error, status))
     if status in (408, 413):
         response.force_close()  # what is left of the body is not worth reading

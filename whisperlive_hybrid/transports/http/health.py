@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import time
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from whisperlive_hybrid import __version__
+from whisperlive_hybrid.transports.http.describing import (
+    ANY,
+    MAYBE_TEXT,
+    NUMBER,
+    OPEN,
+    TEXT,
+    WHOLE,
+    Json,
+    described,
+    list_of,
+    object_of,
+    ok,
+    ref,
+)
+from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.errors import json_response
 from whisperlive_hybrid.transports.http.services import HttpServices
 
@@ -78,3 +94,81 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "unknown"
+
+
+def _health_paths() -> Json:
+    health = ok("ok, or degraded: a fallback model runs.", ref("Health"))
+    health["503"] = {
+        "description": "loading, draining or failed.",
+        "content": {"application/json": {"schema": ref("Health")}},
+    }
+    return {
+        "/health": {
+            "get": {
+                "tags": ["Health"],
+                "operationId": "health",
+                "summary": "How the server is",
+                **OPEN,
+                "responses": health,
+            }
+        },
+        "/health/live": {
+            "get": {
+                "tags": ["Health"],
+                "operationId": "alive",
+                "summary": "That the process answers",
+                **OPEN,
+                "responses": ok("Always.", ref("Alive")),
+            }
+        },
+    }
+
+
+def _health_schemas() -> Json:
+    device = object_of(
+        "kind index name compute_type threads max_batch memory_bytes",
+        kind={"type": "string", "enum": ["cpu", "cuda"]},
+        index=WHOLE,
+        name=TEXT,
+        compute_type=TEXT,
+        threads=WHOLE,
+        max_batch=WHOLE,
+        memory_bytes={"type": ["integer", "null"]},
+    )
+    queue = object_of(
+        "windows running files_waiting wait_s",
+        windows=described(ANY, "Windows waiting, by lane: final, partial, file."),
+        running=described(WHOLE, "Windows in the batch that runs."),
+        files_waiting=WHOLE,
+        wait_s=described(NUMBER, "About how long a new window would wait."),
+    )
+    status = {
+        "type": "string",
+        "enum": ["ok", "degraded", "loading", "draining", "failed"],
+        "description": "ok and degraded (a fallback model runs) with 200, the others with 503.",
+    }
+    return {
+        "Health": object_of(
+            "status note uptime_s models devices versions queue live_sessions live_port loop_lag_ms",
+            status=status,
+            note=described(MAYBE_TEXT, "What users should be told, such as that a fallback model runs."),
+            uptime_s=NUMBER,
+            models=object_of("default loaded", default=TEXT, loaded=list_of(TEXT)),
+            devices=list_of(device),
+            versions=ANY,
+            queue=queue,
+            live_sessions={"type": ["integer", "null"]},
+            live_port=described({"type": ["integer", "null"]}, "Port of live audio over WebSocket."),
+            loop_lag_ms=described({"type": ["object", "null"]}, "How late the event loop is: p50, p99, max."),
+        ),
+        "Alive": object_of("status", status={"const": "alive"}),
+    }
+
+
+DOOR: Final = HttpDoor(
+    "health",
+    routes,
+    open_paths=re.compile(r"/health(/live)?"),
+    describe=_health_paths,
+    schemas=_health_schemas,
+)

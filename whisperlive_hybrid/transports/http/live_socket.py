@@ -5,6 +5,7 @@ The same dialects, the same loop as on the live port."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -19,6 +20,10 @@ from whisperlive_hybrid.transports.connection import (
     refuse,
     serve_connection,
 )
+from whisperlive_hybrid.transports.http.describing import (
+    Json,
+)
+from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.live_door import Handshake, LiveDoor, LiveTerms
 from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
@@ -140,3 +145,21 @@ def live_socket(
         return socket
 
     return handle
+
+
+def _paths() -> Json:
+    socket: Json = {
+        "tags": ["Live"],
+        "operationId": "stream",
+        "summary": "Live audio over a WebSocket; see the protocol's own page",
+        "responses": {"101": {"description": "A WebSocket, protocol 1."}},
+    }
+    return {"/ws/stream": {"get": socket}}
+
+
+DOOR: Final = HttpDoor(
+    "live",
+    routes,
+    own_key_check=re.compile(r"/ws/.+"),  # a browser cannot read a refused handshake
+    describe=_paths,
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -18,10 +18,12 @@ from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput, HybridError
 from whisperlive_hybrid.jobs import formats
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
+from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.errors import WireError, envelope, json_response
 from whisperlive_hybrid.transports.http.fetch import AllowedHosts, fetch_upload
 from whisperlive_hybrid.transports.http.following import News, follow, stream_answer, transcribe
 from whisperlive_hybrid.transports.http.form import Form
+from whisperlive_hybrid.transports.http.native_description import native_paths, native_schemas
 from whisperlive_hybrid.transports.http.options import native_options
 from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.uploads import (
@@ -223,3 +225,6 @@ def _json_fields(body: bytes) -> list[tuple[str, str]]:
             if item is not None:
                 fields.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
     return fields
+
+
+DOOR: Final = HttpDoor("native", routes, describe=native_paths, schemas=native_schemas)

@@ -6,9 +6,10 @@ repeated `name[]`, nested objects as `name[key]`, fields left empty, the file fi
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -18,11 +19,13 @@ from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.window import Task
 from whisperlive_hybrid.errors import HybridError, NotFound
 from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
-from whisperlive_hybrid.transports.http.errors import WireError, json_response, openai_envelope
+from whisperlive_hybrid.transports.http.door import HttpDoor
+from whisperlive_hybrid.transports.http.errors import WireError, json_response, openai_envelope, openai_refusal
 from whisperlive_hybrid.transports.http.following import News, follow, stream_answer, transcribe
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native import off_loop, text_response, upload_rules
 from whisperlive_hybrid.transports.http.openai_answers import Deltas, short_answer, verbose_answer
+from whisperlive_hybrid.transports.http.openai_description import openai_paths, openai_schemas
 from whisperlive_hybrid.transports.http.options import (
     MAX_PROMPT_CHARS,
     Option,
@@ -267,3 +270,13 @@ def _chunking(form: Form) -> dict[str, float | int | None]:
         "pre_roll_ms": form.integer("chunking_strategy[prefix_padding_ms]", 0, 5000),
         "min_silence_ms": form.integer("chunking_strategy[silence_duration_ms]", 50, 10000),
     }
+
+
+DOOR: Final = HttpDoor(
+    "openai",
+    routes,
+    paths=re.compile(r"/v1(/.*)?"),
+    refuse=openai_refusal,
+    describe=lambda: openai_paths(TRANSCRIPTION_OPTIONS, TRANSLATION_OPTIONS),
+    schemas=openai_schemas,
+)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from aiohttp import web
 
 from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.pages import site
+from whisperlive_hybrid.transports.http.describing import (
+    Json,
+    page_operation,
+)
+from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.services import HttpServices
 
 _TYPES = {
@@ -88,3 +95,15 @@ def _read_static(path: str) -> _File | None:
 
 def _etag(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _paths() -> Json:
+    path: Json = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "/": page_operation("The page for files", "filePage"),
+        "/live": page_operation("The page for live captions", "livePage"),
+        "/static/{path}": {"parameters": [path], **page_operation("What the pages load", "static", "*/*")},
+    }
+
+
+DOOR: Final = HttpDoor("pages", routes, open_paths=re.compile(r"/|/live|/static/.+"), describe=_paths)

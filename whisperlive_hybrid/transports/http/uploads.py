@@ -19,7 +19,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from whisperlive_hybrid.errors import BadInput, TooLarge, UndecodableAudio
 from whisperlive_hybrid.transports.http.disk import IncomingFile, StoredFile, incoming_file, too_large
-from whisperlive_hybrid.transports.http.errors import WireError, error_response, speaks_openai
+from whisperlive_hybrid.transports.http.door import refusal
+from whisperlive_hybrid.transports.http.errors import WireError
 
 T = TypeVar("T")
 
@@ -104,11 +105,11 @@ def expect_within(max_bytes: int) -> Callable[[web.Request], Awaitable[web.Strea
     async def answer(request: web.Request) -> web.StreamResponse | None:
         if request.headers.get("Expect", "").lower() != "100-continue":
             error = WireError("Only 100-continue can be expected.", status=417, code="bad_expectation")
-            return error_response(error, openai=speaks_openai(request.path))
+            return refusal(request, error)
         try:
             refuse_oversize(request, max_bytes)
         except TooLarge as e:
-            return error_response(e, openai=speaks_openai(request.path))
+            return refusal(request, e)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # aiohttp's own handler does the same: the bytes above are no part of the answer.
         request.writer.output_size = 0

@@ -20,15 +20,17 @@ from whisperlive_hybrid.errors import (
     UndecodableAudio,
     WorkerLost,
 )
+from whisperlive_hybrid.transports.http.app import DOORS
 from whisperlive_hybrid.transports.http.errors import (
     DiskFull,
     SeveralProblems,
     envelope,
-    error_response,
+    native_refusal,
     openai_envelope,
-    speaks_openai,
+    openai_refusal,
     status_of,
 )
+from whisperlive_hybrid.transports.http.openai import DOOR as openai_door
 
 CASES: list[tuple[HybridError, int, int]] = [
     (BadInput("x", param="language"), 400, 400),
@@ -53,8 +55,8 @@ CASES: list[tuple[HybridError, int, int]] = [
 @pytest.mark.parametrize(("error", "status", "openai_status"), CASES, ids=lambda c: getattr(c, "code", c))
 def test_status_and_envelopes(error: HybridError, status: int, openai_status: int) -> None:
     assert status_of(error) == status
-    assert error_response(error, openai=False).status == status
-    assert error_response(error, openai=True).status == openai_status
+    assert native_refusal(error).status == status
+    assert openai_refusal(error).status == openai_status
     assert envelope(error)["success"] is False
     assert {"code", "message", "param", "accepted"} <= set(envelope(error)["error"])
     told = openai_envelope(error)["error"]
@@ -80,13 +82,13 @@ def test_every_kind_of_error_is_thought_of() -> None:
     ],
 )
 def test_what_clients_are_to_do(error: HybridError, headers: dict[str, str]) -> None:
-    response = error_response(error, openai=True)
+    response = openai_refusal(error)
 
     assert headers.items() <= dict(response.headers).items()
 
 
 def test_a_worker_that_died_is_worth_another_try() -> None:
-    assert "x-should-retry" not in error_response(WorkerLost("x"), openai=True).headers
+    assert "x-should-retry" not in openai_refusal(WorkerLost("x")).headers
 
 
 def test_openai_clients_read_the_ways_out_in_the_message() -> None:
@@ -100,4 +102,5 @@ def test_openai_clients_read_the_ways_out_in_the_message() -> None:
     ("path", "openai"), [("/v1/models", True), ("/v1", True), ("/v1x", False), ("/transcribe", False)]
 )
 def test_the_envelope_is_that_of_the_door(path: str, openai: bool) -> None:
-    assert speaks_openai(path) is openai
+    doors = [door for door in DOORS if door.paths.fullmatch(path)]
+    assert (doors[:1] == [openai_door]) is openai

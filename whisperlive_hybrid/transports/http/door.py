@@ -1,0 +1,49 @@
+"""What a front door for HTTP is: routes, the way it says no, and its part of the API's description."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.transports.http.describing import Json
+from whisperlive_hybrid.transports.http.errors import native_refusal
+from whisperlive_hybrid.transports.http.services import HttpServices
+
+NOWHERE: Final = re.compile(r"(?!)")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpDoor:
+    """One front door. Its module declares it as DOOR; `app.py` lists them."""
+
+    name: str
+    routes: Callable[[HttpServices], Sequence[web.RouteDef]]
+    paths: re.Pattern[str] = NOWHERE
+    """Whose callers expect `refuse`, also where nothing is there. Of several doors the first in the list counts."""
+    refuse: Callable[[HybridError], web.Response] = native_refusal
+    """The answer to a request that failed, in the door's own envelope."""
+    open_paths: re.Pattern[str] = NOWHERE
+    """What needs no key."""
+    own_key_check: re.Pattern[str] = NOWHERE
+    """Where the door itself asks for the key."""
+    describe: Callable[[], Json] = dict
+    """Its `paths` in the OpenAPI document."""
+    schemas: Callable[[], Json] = dict
+    """Its `components.schemas` there."""
+
+
+DOORS: Final = web.AppKey("doors", tuple[HttpDoor, ...])
+"""Of an application: its doors in order."""
+
+
+def refusal(request: web.Request, error: HybridError) -> web.Response:
+    """How the caller of this path is told of an error."""
+    for door in request.app.get(DOORS, ()):
+        if door.paths.fullmatch(request.path):
+            return door.refuse(error)
+    return native_refusal(error)
