@@ -19,8 +19,9 @@ lint: $(STAMP)  ## style and types
 bench: $(STAMP)  ## all benchmarks; prints the tables of docs/performance.md
 	$(BIN)/python -m benchmarks
 
-docs: $(STAMP)  ## write the generated parts of the docs (settings table, .env.example)
+docs: $(STAMP)  ## write the generated parts of the docs (settings, .env.example, compatibility)
 	$(BIN)/python -m tools.settings_table
+	$(BIN)/python -m tools.compatibility_table
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
