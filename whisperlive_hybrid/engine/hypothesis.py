@@ -13,6 +13,8 @@ class Word:
     start: float
     end: float
     probability: float
+    speaker: str | None = None
+    """Who said it, where that was asked for and is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Segment:
     no_speech_probability: float
     words: tuple[Word, ...] = ()
     """Empty unless word times were asked for."""
+    speaker: str | None = None
+    """Who said it, where that was asked for and is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from whisperlive_hybrid.engine.hypothesis import Segment, Word
@@ -34,17 +34,29 @@ _CLAUSE_ENDS = (*_SENTENCE_ENDS, *",;:、，；：")
 
 
 def cues(segments: Iterable[Segment], rules: CueRules | None = None) -> list[Cue]:
-    """One cue a segment, or with `rules` as many as its words need. None is empty, too short or overlaps another."""
+    """One cue a segment, or with `rules` as many as its words need. None is empty, too short or overlaps another.
+
+    A segment's first cue begins with its speaker in brackets, where that is known.
+    """
     raw: list[Cue] = []
     for segment in segments:
         if rules is not None and segment.words:
-            raw += [
+            own = [
                 Cue(_ms(group[0].start), _ms(group[-1].end), _lines(group, rules))
                 for group in _groups(segment.words, rules)
             ]
         else:
-            raw.append(Cue(_ms(segment.start), _ms(segment.end), " ".join(segment.text.split())))
-    return _apart([cue for cue in raw if cue.text])
+            own = [Cue(_ms(segment.start), _ms(segment.end), " ".join(segment.text.split()))]
+        own = [cue for cue in own if cue.text]
+        if own:
+            own[0] = replace(own[0], text=speaker_prefix(segment) + own[0].text)
+        raw += own
+    return _apart(raw)
+
+
+def speaker_prefix(segment: Segment) -> str:
+    """`[NAME] `, or nothing where the speaker is not known."""
+    return "" if segment.speaker is None else f"[{' '.join(segment.speaker.split())}] "
 
 
 def _ms(seconds: float) -> int:

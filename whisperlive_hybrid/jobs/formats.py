@@ -9,13 +9,15 @@ import msgspec
 
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput
-from whisperlive_hybrid.jobs.cues import CueRules, cues
+from whisperlive_hybrid.jobs.cues import CueRules, cues, speaker_prefix
 from whisperlive_hybrid.jobs.transcript import Transcript
 
 
 def to_txt(transcript: Transcript) -> str:
-    """The text, a line for each segment."""
-    return "".join(f"{text}\n" for segment in transcript.segments if (text := _one_line(segment.text)))
+    """The text, a line for each segment, which begins with its speaker where that is known."""
+    return "".join(
+        f"{speaker_prefix(segment)}{text}\n" for segment in transcript.segments if (text := _one_line(segment.text))
+    )
 
 
 def to_srt(transcript: Transcript, rules: CueRules | None = None) -> str:
@@ -79,11 +81,32 @@ def _plain(transcript: Transcript) -> dict[str, Any]:
         "duration": round(transcript.duration_s, 3),
         "speech": round(transcript.speech_s, 3),
         "model": transcript.model,
-        "segments": [_plain_segment(i, segment) for i, segment in enumerate(transcript.segments)],
+        **({} if transcript.options.diarization is None else speakers_object(transcript)),
+        "segments": [
+            _plain_segment(i, segment, transcript.options.diarization is not None)
+            for i, segment in enumerate(transcript.segments)
+        ],
     }
 
 
-def _plain_segment(number: int, segment: Segment) -> dict[str, Any]:
+def speakers_object(transcript: Transcript) -> dict[str, Any]:
+    """`speakers` in order, `turns`, and a `warning` where they could not be had."""
+    told: dict[str, Any] = {
+        "speakers": list(transcript.speakers),
+        "turns": [
+            {
+                "start": round(t.start, 3),
+                "end": round(t.end, 3),
+                "speaker": t.speaker,
+                "confidence": round(t.confidence, 3),
+            }
+            for t in transcript.turns
+        ],
+    }
+    return told if transcript.warning is None else {**told, "warning": transcript.warning}
+
+
+def _plain_segment(number: int, segment: Segment, diarized: bool) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "id": number,
         "start": segment.start,
@@ -94,9 +117,12 @@ def _plain_segment(number: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": segment.compression_ratio,
         "no_speech_prob": segment.no_speech_probability,
     }
+    if diarized:
+        plain["speaker"] = segment.speaker
     if segment.words:
         plain["words"] = [
             {"word": w.text.strip(), "start": w.start, "end": w.end, "probability": round(w.probability, 4)}
+            | ({"speaker": w.speaker} if diarized else {})
             for w in segment.words
         ]
     return plain

@@ -193,6 +193,7 @@ class _FileWork:
             model=self._model,
             options=options,
             elapsed_s=time.monotonic() - started,
+            warning=None if options.diarization is None else "Speakers cannot be told apart on this server.",
         )
 
     async def _send(self, window: PackedWindow) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from whisperlive_hybrid.diarization.turns import SpeakerOptions, Turn
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.engine.window import DecodeOptions
 from whisperlive_hybrid.speech.speech import FILE_SPEECH, SpeechOptions
@@ -19,6 +20,8 @@ class FileOptions:
     speech: SpeechOptions = FILE_SPEECH
     condition_on_previous_text: bool = False
     """Decode windows one after another, each prompted with the text before it. Slower: windows cannot be batched."""
+    diarization: SpeakerOptions | None = None
+    """Tell speakers apart; None does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Progress:
     """How far a file is. `done_s` of `total_s` seconds of audio; the total is None while it is unknown."""
 
     stage: str
-    """decoding, transcribing or done."""
+    """decoding, transcribing, diarizing or done."""
     done_s: float
     total_s: float | None
 
@@ -44,6 +47,15 @@ class Transcript:
     model: str
     options: FileOptions
     elapsed_s: float = 0.0
+    turns: tuple[Turn, ...] = ()
+    """Who speaks when, where that was asked for: in order, without overlap."""
+    warning: str | None = None
+    """What could not be done though the text is complete: speakers that could not be told apart."""
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Labels or names, in the order in which they first speak."""
+        return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
 
     @property
     def text(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from whisperlive_hybrid.diarization.turns import KnownSpeaker
 from whisperlive_hybrid.engine.window import Task
 from whisperlive_hybrid.speech.speech import SpeechOptions
 
@@ -28,9 +29,14 @@ class LiveOptions:
     words: bool = False
     """Send words with times in finals."""
     diarize: bool = False
+    """Tell who speaks."""
     prompt: str | None = None
     hotwords: str | None = None
     speech: SpeechOptions = field(default_factory=SpeechOptions)
+    max_speakers: int | None = None
+    """So many are told apart at most; None is as many as there are."""
+    known_speakers: tuple[KnownSpeaker, ...] = ()
+    """Speakers with names. Their voices are learnt when the session begins."""
 
 
 @dataclass(frozen=True, slots=True)

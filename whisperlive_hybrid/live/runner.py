@@ -204,6 +204,7 @@ class LiveService:
         settings["model"] = model
         settings["language"] = options.language or "auto"
         settings["diarize"] = False  # speakers are not told apart yet, whatever was asked for
+        settings["known_speakers"] = [known.name for known in options.known_speakers]
         settings["vad"] = {k: speech[k] for k in ("threshold", "min_silence_ms", "overlap_ms", "max_utterance_s")}
         settings["partial_interval_ms"] = round(self._rules.partial_interval_s * 1000)
         return settings

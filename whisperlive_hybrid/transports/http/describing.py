@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from whisperlive_hybrid.transports.http.options import Option
+from whisperlive_hybrid.transports.http.option import Option
 
 Json = dict[str, Any]
 

@@ -113,6 +113,14 @@ class Form:
             self.wrong(name, f"{name} cannot be {wrong[0][:64]!r}.", accepted=accepted or ())
         return tuple(values)
 
+    def whole(self, name: str, *, most: int = 64) -> tuple[str, ...]:
+        """All values of a list whose values may hold commas: repeated, or one JSON list."""
+        values = [v for raw in self._values.get(name, ()) for v in (_split(raw) if raw.startswith("[") else [raw])]
+        if len(values) > most:
+            self.wrong(name, f"{name} has {len(values)} values; {most} is the limit.", code="too_long")
+            return ()
+        return tuple(values)
+
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
         """The field through a room's own parser, whose HybridErrors become problems of this field."""
         return self._parsed(name, parse)

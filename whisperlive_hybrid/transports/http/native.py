@@ -134,9 +134,11 @@ async def off_loop(transcript: Transcript, render: Callable[[], T]) -> T:
 
 def result(transcript: Transcript, filename: str) -> dict[str, Any]:
     """The native result object."""
+    diarized = transcript.options.diarization is not None
     return {
         "success": True,
-        "segments": [segment_object(i, s) for i, s in enumerate(transcript.segments)],
+        "segments": [segment_object(i, s, diarized=diarized) for i, s in enumerate(transcript.segments)],
+        **(formats.speakers_object(transcript) if diarized else {}),
         "info": {
             "language": transcript.language,
             "language_probability": transcript.language_probability,
@@ -148,8 +150,8 @@ def result(transcript: Transcript, filename: str) -> dict[str, Any]:
     }
 
 
-def segment_object(number: int, segment: Segment) -> dict[str, Any]:
-    """One segment with faster-whisper's names; `words` only where word times were asked for."""
+def segment_object(number: int, segment: Segment, *, diarized: bool = False) -> dict[str, Any]:
+    """One segment with faster-whisper's names; `words` and `speaker` only where they were asked for."""
     shown: dict[str, Any] = {
         "id": number,
         "start": segment.start,
@@ -161,9 +163,13 @@ def segment_object(number: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": segment.compression_ratio,
         "no_speech_prob": segment.no_speech_probability,
     }
+    if diarized:
+        shown["speaker"] = segment.speaker
     if segment.words:
         shown["words"] = [
-            {"word": w.text, "start": w.start, "end": w.end, "probability": w.probability} for w in segment.words
+            {"word": w.text, "start": w.start, "end": w.end, "probability": w.probability}
+            | ({"speaker": w.speaker} if diarized else {})
+            for w in segment.words
         ]
     return shown
 

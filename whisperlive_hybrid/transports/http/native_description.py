@@ -88,6 +88,13 @@ def native_schemas() -> Json:
         "info": ref("Info"),
         "filename": TEXT,
     }
+    speaker = {"speaker": described(MAYBE_TEXT, "With diarize; null where nobody is known.")}
+    speakers: Json = {
+        "speakers": described(list_of(TEXT), "With diarize: names, in the order in which they first speak."),
+        "turns": described(list_of(ref("Turn")), "With diarize: who speaks when."),
+        "warning": described(TEXT, "Why speakers could not be told apart; the text is complete."),
+    }
+    done = {name: schema for name, schema in (result | speakers).items() if name != "success"}
     problem: Json = {
         "code": described(TEXT, "A stable word for programs."),
         "message": described(TEXT, "One sentence for people."),
@@ -101,13 +108,21 @@ def native_schemas() -> Json:
         "ways_out": described(list_of(TEXT), "With model_unavailable: what an administrator can do."),
     }
     return {
-        "Result": object_of("success segments info filename", **result),
+        "Result": object_of("success segments info filename", **result, optional=speakers),
         "Segment": object_of(
             " ".join(SEGMENT_FIELDS),
             **SEGMENT_FIELDS,
-            optional={"words": described(list_of(ref("Word")), "With word_timestamps.")},
+            optional={"words": described(list_of(ref("Word")), "With word_timestamps."), **speaker},
         ),
-        "Word": object_of("word start end probability", word=TEXT, start=SECONDS, end=SECONDS, probability=NUMBER),
+        "Word": object_of(
+            "word start end probability",
+            word=TEXT,
+            start=SECONDS,
+            end=SECONDS,
+            probability=NUMBER,
+            optional=speaker,
+        ),
+        "Turn": object_of("start end speaker confidence", start=SECONDS, end=SECONDS, speaker=TEXT, confidence=NUMBER),
         "Info": object_of(
             "language language_probability duration duration_after_vad transcription_options",
             language=described(TEXT, "ISO 639-1 code."),
@@ -121,13 +136,13 @@ def native_schemas() -> Json:
             type={"type": "string", "enum": ["progress", "segment", "heartbeat", "done", "error"]},
             stage={
                 "type": "string",
-                "enum": ["decoding", "transcribing", "done"],
+                "enum": ["decoding", "transcribing", "diarizing", "done"],
                 "description": "Of progress, as are done_s and total_s.",
             },
             done_s=SECONDS,
             total_s=described({"type": ["number", "null"]}, "Seconds; null while unknown."),
             segment=described(ref("Segment"), "Of segment."),
-            **{name: described(schema, "Of done.") for name, schema in result.items() if name != "success"},
+            **{name: described(schema, "Of done.") for name, schema in done.items()},
             success=described(FLAG, "Of done and error."),
             error=described(ref("ErrorDetail"), "Of error."),
         ),

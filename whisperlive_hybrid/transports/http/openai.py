@@ -26,9 +26,9 @@ from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native import off_loop, text_response, upload_rules
 from whisperlive_hybrid.transports.http.openai_answers import Deltas, short_answer, verbose_answer
 from whisperlive_hybrid.transports.http.openai_description import openai_paths, openai_schemas
+from whisperlive_hybrid.transports.http.option import Option
 from whisperlive_hybrid.transports.http.options import (
     MAX_PROMPT_CHARS,
-    Option,
     default_options,
     read_temperatures,
     resolve_model,

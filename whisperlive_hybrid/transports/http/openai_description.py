@@ -23,7 +23,7 @@ from whisperlive_hybrid.transports.http.describing import (
     properties,
     ref,
 )
-from whisperlive_hybrid.transports.http.options import Option
+from whisperlive_hybrid.transports.http.option import Option
 
 
 def openai_paths(transcription: Iterable[Option], translation: Iterable[Option]) -> Json:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.engine.languages import parse_language
@@ -13,27 +13,15 @@ from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.jobs.transcript import FileOptions
 from whisperlive_hybrid.speech.speech import SpeechOptions
 from whisperlive_hybrid.transports.http.form import Form
+from whisperlive_hybrid.transports.http.option import Option
+from whisperlive_hybrid.transports.http.speaker_options import SPEAKER_OPTIONS, read_speakers
 
 if TYPE_CHECKING:
     from whisperlive_hybrid.engine.engine import Engine
 
-Kind: TypeAlias = Literal["text", "number", "integer", "flag", "choice", "list", "object"]
-
 TASKS = ("transcribe", "translate")
 FORMATS = ("json", "text", "txt", "srt", "vtt", "tsv")
 MAX_PROMPT_CHARS = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option on the wire. `low` and `high` bound numbers, `accepted` the values of a choice or list."""
-
-    name: str
-    kind: Kind
-    help: str
-    low: float | None = None
-    high: float | None = None
-    accepted: tuple[str, ...] = ()
 
 
 _DECODE_NUMBERS = (
@@ -68,6 +56,7 @@ NATIVE_OPTIONS: tuple[Option, ...] = (
     Option("condition_on_previous_text", "flag", "Prompt each window with the text before it; slower."),
     *_DECODE_NUMBERS,
     *_SPEECH_NUMBERS,
+    *SPEAKER_OPTIONS,
     Option("format", "choice", "Form of the answer.", accepted=FORMATS),
 )
 
@@ -100,6 +89,7 @@ def native_options(form: Form, settings: Settings, engine: Engine) -> tuple[File
     }
     format_ = form.choice("format", FORMATS) or "json"
     condition = form.flag("condition_on_previous_text") or False
+    diarization = read_speakers(form)
     model = resolve_model(form, engine)
     form.finish()
     return (
@@ -108,6 +98,7 @@ def native_options(form: Form, settings: Settings, engine: Engine) -> tuple[File
             decode=decode,
             speech=replace(base.speech, **wanted),
             condition_on_previous_text=condition,
+            diarization=diarization,
         ),
         format_,
     )

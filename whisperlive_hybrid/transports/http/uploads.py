@@ -29,7 +29,12 @@ MAX_FIELDS = 64
 """Form fields of one request; OpenAI's largest call has about 20."""
 MAX_FIELD_BYTES = 64 << 10
 """One field. A Whisper prompt is cut at 224 tokens anyway."""
-FORM_BYTES = MAX_FIELDS * 4096 + (1 << 20)
+LARGE_FIELD = "known_speaker_references"
+MAX_LARGE_FIELD_BYTES = 3 << 20
+"""A known speaker's reference as a data URL: 10 s of 48 kHz stereo weigh 2.6 MB."""
+MAX_FIELDS_BYTES = 16 << 20
+"""All fields of a form."""
+FORM_BYTES = MAX_FIELDS_BYTES
 """What a form may weigh besides its file, for a first look at Content-Length."""
 STALL_S = 60.0
 """An upload that does not move for this long is given up."""
@@ -146,6 +151,7 @@ async def _read_multipart(
     """Name of the file that went to `incoming` (None: there was none), and the fields. None takes no file."""
     filename: str | None = None
     fields: list[tuple[str, str]] = []
+    weight = 0
     reader = _multipart(request)
     try:
         while (part := await _moving(reader.next())) is not None:
@@ -155,7 +161,8 @@ async def _read_multipart(
             if name not in FILE_PARTS and part.filename is None:
                 if len(fields) >= MAX_FIELDS:
                     raise BadInput(f"A form may have {MAX_FIELDS} fields.", code="too_many_fields")
-                fields.append((name, await _field(part, name)))
+                fields.append((name, await _field(part, name, MAX_FIELDS_BYTES - weight)))
+                weight += len(fields[-1][1])
                 continue
             if incoming is None:
                 raise BadInput("No file is expected here.", param=name[:64], code="unexpected_file")
@@ -203,12 +210,13 @@ def _refuse_encoded(encoding: str | None) -> None:
         raise BadInput(f"Bodies are sent as they are, not in {encoding[:32]!r}.", code="encoded_part")
 
 
-async def _field(part: BodyPartReader, name: str) -> str:
+async def _field(part: BodyPartReader, name: str, room: int) -> str:
+    most = min(room, MAX_LARGE_FIELD_BYTES if name.startswith(LARGE_FIELD) else MAX_FIELD_BYTES)
     value = bytearray()
     while chunk := await _moving(part.read_chunk(READ_BYTES)):
         value += chunk
-        if len(value) > MAX_FIELD_BYTES:
-            raise BadInput(f"A field may have {MAX_FIELD_BYTES} bytes.", param=name[:64], code="too_long")
+        if len(value) > most:
+            raise BadInput(f"A field may have {most} bytes.", param=name[:64], code="too_long")
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as e:
