@@ -231,6 +231,7 @@ def test_silence_is_no_error(client: httpx.Client) -> None:
         ({"format": "docx"}, "unknown_format", "format"),
         ({"langauge": "en"}, "unknown_option", "langauge"),
         ({"beam_size": "0"}, "bad_option", "beam_size"),
+        ({"beam_size": "2", "patience": "0.4"}, "bad_option", "patience"),
         ({"temperature": "hot"}, "bad_option", "temperature"),
         ({"vad_threshold": "1.5"}, "bad_option", "vad_threshold"),
         ({"word_timestamps": "maybe"}, "bad_option", "word_timestamps"),

@@ -36,6 +36,7 @@ from whisperlive_hybrid.engine.memory import return_freed_memory
 from whisperlive_hybrid.engine.rows import Row, Watch
 from whisperlive_hybrid.engine.segments import Draft, split
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane
+from whisperlive_hybrid.errors import BadInput
 
 _MAX_INITIAL_TIMESTAMP = 50
 """Speech begins at most 1 s (50 steps of 20 ms) into the window."""
@@ -242,20 +243,23 @@ class WhisperBackend:
             }
         else:
             search = {"beam_size": options.beam_size, "patience": options.patience}
-        results = self._model.generate(
-            encoded.rows([row.index for row in rows]),
-            prompts,
-            length_penalty=options.length_penalty,
-            repetition_penalty=options.repetition_penalty,
-            no_repeat_ngram_size=options.no_repeat_ngram_size,
-            max_length=prompt.max_length(len(prompts[0]), limit),
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=options.suppress_blank,
-            suppress_tokens=self._vocabulary.suppressed(options.suppress_tokens),
-            max_initial_timestamp_index=_MAX_INITIAL_TIMESTAMP,
-            **search,
-        )
+        try:
+            results = self._model.generate(
+                encoded.rows([row.index for row in rows]),
+                prompts,
+                length_penalty=options.length_penalty,
+                repetition_penalty=options.repetition_penalty,
+                no_repeat_ngram_size=options.no_repeat_ngram_size,
+                max_length=prompt.max_length(len(prompts[0]), limit),
+                return_scores=True,
+                return_no_speech_prob=True,
+                suppress_blank=options.suppress_blank,
+                suppress_tokens=self._vocabulary.suppressed(options.suppress_tokens),
+                max_initial_timestamp_index=_MAX_INITIAL_TIMESTAMP,
+                **search,
+            )
+        except ValueError as error:  # std::invalid_argument: the model is as well as before
+            raise BadInput(f"The model does not take these options: {error}", code="bad_option") from None
         attempts = []
         for row, result in zip(rows, results, strict=True):
             tokens = tuple(result.sequences_ids[0])

@@ -6,7 +6,8 @@ lock's condition, never on a clock. Results are handed out by each job's `done`,
 A window's features are computed elsewhere; until they are there it waits in its place and the thread takes others.
 
 When a batch raises, the worker counts as dead: its model is read anew and its windows are run again, alone; a window
-that kills the worker twice gets WorkerLost. Other windows only wait a little longer.
+that kills the worker twice gets WorkerLost. Other windows only wait a little longer. Options that the model refuses are
+no such thing: they come back to who asked.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from whisperlive_hybrid.engine.features import Features, content_frames
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.scheduler import Batch, BatchKey, Capacity, Scheduler
 from whisperlive_hybrid.engine.window import Window
-from whisperlive_hybrid.errors import HybridError, Superseded, WorkerLost
+from whisperlive_hybrid.errors import BadInput, HybridError, Superseded, WorkerLost
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,8 @@ class Worker:
             batch, jobs = collected
             try:
                 self._run(batch, jobs)
+            except BadInput as error:
+                self._refuse(batch, error)
             except Exception as error:
                 self._revive(batch, jobs, error)
             self.running_model = None
@@ -188,6 +191,15 @@ class Worker:
             finished = self._jobs.pop(job.window.id, None) if self._scheduler.finish(job.window.id) else None
         if finished is not None:
             finished.done(_timed(result, batch, job))
+
+    def _refuse(self, batch: Batch, error: BadInput) -> None:
+        """The model takes no such options, which all windows of a batch have in common. It is as well as before."""
+        with self._changed:
+            wanted = self._scheduler.complete(batch, self._clock())
+            refused = [self._jobs.pop(w.id, None) for w in wanted]
+        for job in refused:
+            if job is not None:
+                job.done(error)
 
     def _revive(self, batch: Batch, jobs: list[Job], error: Exception) -> None:
         """The batch killed the worker: read the model anew, run the windows once more."""

@@ -19,6 +19,7 @@ from whisperlive_hybrid.engine.gate import FULL_FRAMES
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.whisper import WhisperBackend
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
+from whisperlive_hybrid.errors import BadInput
 
 CLIP = clips("en")[0]
 PARTIAL = DecodeOptions(language="en", beam_size=1, temperatures=(0.0,), word_times=True)
@@ -248,3 +249,9 @@ def test_what_nobody_wants_is_neither_generated_nor_aligned(backend: WhisperBack
     unsure = replace(FINAL, log_prob_threshold=1.0, temperatures=(0.0, 0.2, 0.4))
     backend.run([request(backend, samples, unsure, Lane.FINAL, frames=FULL_FRAMES, dropped=lambda: next(left, True))])
     assert generations == [1, 1]
+
+
+def test_options_that_the_model_refuses_are_the_callers_mistake(backend: WhisperBackend) -> None:
+    odd = replace(PARTIAL, beam_size=2, patience=0.1)
+    with pytest.raises(BadInput, match="beam_size"):
+        backend.run([request(backend, CLIP.samples(), odd)])

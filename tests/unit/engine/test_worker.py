@@ -18,7 +18,7 @@ from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.scheduler import Scheduler, SchedulerLimits
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.engine.worker import Job, Result, Worker
-from whisperlive_hybrid.errors import HybridError, Superseded, WorkerLost
+from whisperlive_hybrid.errors import BadInput, HybridError, Superseded, WorkerLost
 
 SOON = 20.0
 
@@ -109,6 +109,18 @@ def test_deaths_are_counted_until_a_batch_goes_well(make: Callable[..., Bench]) 
     bench.submit(make_window("d"))
     assert text(bench.next()[1]) == "d"
     assert bench.worker.deaths_in_a_row == 0
+
+
+def test_options_that_the_model_refuses_cost_nobody_else_a_thing(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.backend.failure = lambda requests: BadInput("no") if requests[0].window.owner == "odd" else None
+    bench.submit(make_window("odd"))
+    owner, error = bench.next()
+    assert (owner, type(error)) == ("odd", BadInput)
+    bench.submit(make_window("other"))
+    assert bench.next()[0] == "other"
+    assert (bench.worker.deaths, bench.backend.reloads) == (0, 0)
+    assert bench.backend.batches == [["odd"], ["other"]], "what is refused is not tried again"
 
 
 def test_one_poisonous_window_does_not_take_others_with_it(make: Callable[..., Bench]) -> None:

@@ -17,6 +17,7 @@ from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.pages import site
 from whisperlive_hybrid.transports.http.describing import (
     Json,
+    faults,
     page_operation,
 )
 from whisperlive_hybrid.transports.http.door import HttpDoor
@@ -99,10 +100,12 @@ def _etag(body: bytes) -> str:
 
 def _paths() -> Json:
     path: Json = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
+    static = page_operation("What the pages load", "static", "*/*")
+    static["get"]["responses"].update(faults("Error", "404"))
     return {
         "/": page_operation("The page for files", "filePage"),
         "/live": page_operation("The page for live captions", "livePage"),
-        "/static/{path}": {"parameters": [path], **page_operation("What the pages load", "static", "*/*")},
+        "/static/{path}": {"parameters": [path], **static},
     }
 
 
