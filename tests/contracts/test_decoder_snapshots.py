@@ -15,7 +15,7 @@ from whisperlive_hybrid.audio.opus import join
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.errors import BadInput, HybridError
 
-EXACT = tuple(name for name in STREAMS if name.startswith(("s16", "f32")))
+EXACT = tuple(name for name in STREAMS if name.startswith(("s16", "f32", "µ-law", "A-law")))
 
 
 def carried_over(make: Make, messages: Sequence[bytes]) -> tuple[list[Samples], str]:

@@ -1,21 +1,25 @@
-"""Uncompressed live audio: 16-bit integers or 32-bit floats, little-endian, any rate, any number of channels."""
+"""Live audio sample by sample: 16-bit integers or 32-bit floats, little-endian, or G.711; any rate, any channels."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from whisperlive_hybrid.audio.g711 import ALAW, MULAW
 from whisperlive_hybrid.audio.resampler import Resampler, ResamplerState
 from whisperlive_hybrid.audio.samples import EMPTY, Samples, from_s16
 from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
 from whisperlive_hybrid.errors import UndecodableAudio
 
+SampleFormat: TypeAlias = Literal["s16le", "f32le", "mulaw", "alaw"]
+SAMPLE_BYTES: Final[dict[SampleFormat, int]] = {"s16le": 2, "f32le": 4, "mulaw": 1, "alaw": 1}
+
 
 class PcmState(State, tag="pcm"):
     """What a PcmDecoder goes on from."""
 
-    floats: bool
+    sample_format: SampleFormat
     channels: int
     rest: bytes
     resampler: ResamplerState
@@ -27,10 +31,10 @@ class PcmDecoder:
     Channels are averaged. Floats that are not numbers become silence, others are limited to [-1, 1].
     """
 
-    def __init__(self, sample_format: Literal["s16le", "f32le"], *, sample_rate: int, channels: int) -> None:
-        self._floats = sample_format == "f32le"
+    def __init__(self, sample_format: SampleFormat, *, sample_rate: int, channels: int) -> None:
+        self._format: SampleFormat = sample_format
         self._channels = channels
-        self._frame_bytes = channels * (4 if self._floats else 2)
+        self._frame_bytes = channels * SAMPLE_BYTES[sample_format]
         self._rest = b""
         self._resampler = Resampler(sample_rate)
 
@@ -62,24 +66,28 @@ class PcmDecoder:
 
     def snapshot(self) -> bytes:
         """See StreamDecoder; exact."""
-        return seal(PcmState(self._floats, self._channels, self._rest, self._resampler.state()))
+        return seal(PcmState(self._format, self._channels, self._rest, self._resampler.state()))
 
     def restore(self, snapshot: bytes) -> None:
         """See StreamDecoder."""
         state = unseal(snapshot, PcmState)
-        same = state.floats == self._floats and state.channels == self._channels
+        same = state.sample_format == self._format and state.channels == self._channels
         if not same or len(state.rest) >= self._frame_bytes:
             raise bad_snapshot()
         self._resampler.restore(state.resampler)
         self._rest = state.rest
 
     def _mono(self, data: memoryview) -> Samples:
-        if self._floats:
-            values = np.frombuffer(data, "<f4").astype(np.float32)
-            np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-            np.clip(values, -1.0, 1.0, out=values)
-        else:
-            values = from_s16(data)
+        match self._format:
+            case "f32le":
+                values = np.frombuffer(data, "<f4").astype(np.float32)
+                np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+                np.clip(values, -1.0, 1.0, out=values)
+            case "s16le":
+                values = from_s16(data)
+            case "mulaw" | "alaw":
+                table = MULAW if self._format == "mulaw" else ALAW
+                values = table[np.frombuffer(data, np.uint8)]
         if self._channels == 1:
             return values
         mono: Samples = values.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)

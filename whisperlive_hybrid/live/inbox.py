@@ -14,7 +14,8 @@ INBOX_S: Final = 10.0
 """More audio than this is not read from the connection. The largest message may come on top."""
 INBOX_BYTES: Final = 2 * 2**20
 """The same in bytes: the bound of memory."""
-_SAMPLE_BYTES: Final = {"pcm_s16le": 2, "pcm_f32le": 4}
+SAMPLE_BYTES: Final = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1, "pcm_alaw": 1}
+"""Of codecs whose bytes are samples."""
 _ASSUMED_OPUS: Final = 16_000 / 8
 """Bytes a second, until some audio was decoded: speech from a browser has about twice as many."""
 _ASSUMED_FOR: Final = 4096
@@ -25,7 +26,7 @@ class Inbox:
     """Commands in order."""
 
     def __init__(self, options: LiveOptions) -> None:
-        size = _SAMPLE_BYTES.get(options.codec or "")
+        size = SAMPLE_BYTES.get(options.codec or "")
         self._fixed_rate = None if size is None else float(size * options.channels * options.sample_rate)
         self._commands: deque[Command] = deque()
         self._n_bytes = 0

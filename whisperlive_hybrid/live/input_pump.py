@@ -18,14 +18,14 @@ from whisperlive_hybrid.errors import BadInput, HybridError
 from whisperlive_hybrid.live.commands import Audio, Flush, LiveOptions, Stop
 from whisperlive_hybrid.live.events import Event, GoAway, failed_by
 from whisperlive_hybrid.live.frames import FrameLedger
-from whisperlive_hybrid.live.inbox import Command, Inbox
+from whisperlive_hybrid.live.inbox import SAMPLE_BYTES, Command, Inbox
 from whisperlive_hybrid.live.throttle import Throttle
 from whisperlive_hybrid.speech.segmenter import Segmenter
 from whisperlive_hybrid.speech.speech import SpeechEvent
 from whisperlive_hybrid.speech.vad_batcher import VadStream
 
-PCM_SLICE: Final = 2**15
-"""Bytes of PCM converted at once, on the loop: 3 ms of work at 4 kHz, the slowest."""
+PCM_SLICE: Final = 2**14
+"""Samples of PCM converted at once, on the loop: 3 ms of work at 4 kHz, the slowest."""
 CODED_SLICE: Final = 2**13
 """Bytes of coded audio decoded at once, in a thread. Of the sparsest Opus there is (five bytes for 20 ms) half a
 minute; samples of a whole message of it would be hundreds of megabytes."""
@@ -110,7 +110,7 @@ class InputPump:
         self._threads = threads
         self._throttle = throttle
         self._snapshots = snapshots
-        self._in_place = options.codec in ("pcm_s16le", "pcm_f32le")
+        self._sample_bytes = SAMPLE_BYTES.get(options.codec or "")
         self._inbox = Inbox(options)
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -208,7 +208,7 @@ class InputPump:
 
     async def _listen(self, data: bytes) -> None:
         """One binary message."""
-        step = PCM_SLICE if self._in_place else CODED_SLICE
+        step = CODED_SLICE if self._sample_bytes is None else PCM_SLICE * self._sample_bytes
         for i in range(0, len(data), step):
             part = data[i : i + step]
             samples = await self._decode(part)
@@ -226,7 +226,7 @@ class InputPump:
             self._frames.mark()
 
     async def _decode(self, data: bytes) -> Samples:
-        if self._in_place:
+        if self._sample_bytes is not None:
             return self._ears.decoder.feed(data)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._ears.decoder.feed, data)
 
