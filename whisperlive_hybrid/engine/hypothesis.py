@@ -18,6 +18,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a text, as bytes: a character may be spread over several.
+
+    `log_probability`: natural logarithm of what the model gives the token among all text tokens, at temperature 1, when
+    it has heard the window and written the window's text before it. It is measured in one more pass over the finished
+    text, without prompt and timestamps, so it means the same whatever beam or temperature the text was found with.
+    """
+
+    spelling: bytes
+    log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """One stretch between two timestamps of the model."""
 
@@ -34,6 +47,8 @@ class Segment:
     """Empty unless word times were asked for."""
     speaker: str | None = None
     """Who said it, where that was asked for and is known."""
+    text_tokens: tuple[Token, ...] = ()
+    """Those of `tokens` that are text. Empty unless token probabilities were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,8 @@ class Hypothesis:
     timing: Timing = field(default_factory=Timing)
     verified: bool = False
     """The tokens of `Window.verify` still hold: this is their text, with new times."""
+    n_prompt_tokens: int = 0
+    """Tokens of hotwords and previous text that the decoder was given."""
     doubt: str | None = None
     """Why the text is not to be believed, though it is the best there is."""
 

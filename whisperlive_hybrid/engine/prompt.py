@@ -18,6 +18,18 @@ _ROOM_FOR_TEXT = 64
 """Positions a prompt must leave free. Hotwords and previous text at their limits would leave none."""
 _PARTIAL_BUCKETS = (0, 16, 48, 112, MAX_PREVIOUS_TOKENS)
 """Lengths of previous text in partials: CTranslate2 batches prompts of one length only."""
+
+
+def _byte_symbols() -> dict[str, bytes]:
+    """Character → byte of byte-level tokens (Radford et al. 2019, §2.2): bytes that cannot be printed are written as
+    the characters from U+0100 on, all others as themselves."""
+    printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printed]
+    symbols = {chr(byte): byte for byte in printed} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+    return {symbol: bytes([byte]) for symbol, byte in symbols.items()}
+
+
+_BYTES = _byte_symbols()
 _MAX_PROMPT_CHARACTERS = 8000
 """More text than can fill the prompt in any language; the tokenizer is spared the rest."""
 
@@ -48,6 +60,10 @@ class Vocabulary:
     def text(self, tokens: Sequence[int]) -> str:
         """The tokens' text; timestamps and other special tokens are left out."""
         return str(self.any.decode(list(tokens)))
+
+    def spelling(self, token: int) -> bytes:
+        """The bytes that a text token stands for."""
+        return b"".join(_BYTES.get(c) or c.encode() for c in self.tokenizer.id_to_token(token) or "")
 
     @cached_property
     def _never_written(self) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
@@ -10,10 +12,12 @@ from whisperlive_hybrid.engine.backend import Request
 from whisperlive_hybrid.engine.fallback import Attempt
 from whisperlive_hybrid.engine.features import FRAMES_PER_SECOND
 from whisperlive_hybrid.engine.gate import FULL_FRAMES
-from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Timing, Word
+from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment, Timing, Token, Word
 from whisperlive_hybrid.engine.prompt import Vocabulary
 from whisperlive_hybrid.engine.segments import Draft
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane
+
+_LEAST_PROBABILITY = 1e-30
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +31,8 @@ class Row:
     attempt: Attempt | None = None
     """What was chosen."""
     drafts: list[Draft] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    """Of the drafts' text tokens, where they were asked for."""
     consumed_s: float = 0.0
     closed: bool = True
     """Nothing is spoken after its last segment."""
@@ -61,14 +67,18 @@ class Row:
             language_probability=self.language_probability,
             consumed_s=self.consumed_s,
             verified=self.verified,
+            n_prompt_tokens=max(len(self.request.previous) - 1, 0),
             doubt=self.attempt.fault if self.attempt is not None and self.drafts else None,
         )
 
     def _segments(self, vocabulary: Vocabulary, attempt: Attempt) -> tuple[Segment, ...]:
         offset = self.request.window.start / SAMPLE_RATE
         segments = []
+        probabilities = iter(self.probabilities)
         for draft in self.drafts:
             text = vocabulary.text(draft.tokens)
+            # Of a draft that is left out, too: they are those of all drafts in order.
+            text_tokens = _text_tokens(vocabulary, draft, probabilities) if self.probabilities else ()
             if draft.start == draft.end or not text.strip():
                 continue
             segments.append(
@@ -85,9 +95,19 @@ class Row:
                         Word(w.text, round(offset + w.start, 3), round(offset + w.end, 3), w.probability)
                         for w in draft.words
                     ),
+                    text_tokens=text_tokens,
                 )
             )
         return tuple(segments)
+
+
+def _text_tokens(vocabulary: Vocabulary, draft: Draft, probabilities: Iterator[float]) -> tuple[Token, ...]:
+    return tuple(
+        # A probability may be too small for the device's numbers.
+        Token(vocabulary.spelling(token), math.log(max(next(probabilities), _LEAST_PROBABILITY)))
+        for token in draft.tokens
+        if token < vocabulary.end_of_text
+    )
 
 
 class Watch:

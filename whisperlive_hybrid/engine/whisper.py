@@ -279,14 +279,14 @@ class WhisperBackend:
         return attempts
 
     def _align(self, encoded: Encoded, rows: Sequence[Row]) -> None:
-        """Give words to the segments of every window that asked for them."""
-        timed = [row for row in rows if row.options.word_times and row.drafts and not row.request.dropped()]
-        for row, _ in self._aligned(encoded, timed):
-            if not row.closed:
+        """Give words, and probabilities of tokens, to the segments of every window that asked for them."""
+        wanted = [row for row in rows if row.options.word_times or row.options.token_probabilities]
+        for row, _ in self._aligned(encoded, [row for row in wanted if row.drafts and not row.request.dropped()]):
+            if row.options.word_times and not row.closed:
                 row.consumed_s = _end_of_words(row.drafts) or row.consumed_s
 
     def _aligned(self, encoded: Encoded, rows: Sequence[Row]) -> Iterator[tuple[Row, list[float]]]:
-        """The rows, their drafts given words, each with the probabilities of its text tokens.
+        """The rows, each with the probabilities of its text tokens. Drafts get words where words or a check need them.
 
         One call for each language and task: CTranslate2 takes one prompt.
         """
@@ -302,8 +302,12 @@ class WhisperBackend:
                 [row.request.content_frames for row in group],
             )
             for row, result in zip(group, results, strict=True):
-                words.place_words(row.drafts, tokens, result.alignments, result.text_token_probs)
-                yield row, list(result.text_token_probs)
+                probabilities = list(result.text_token_probs)
+                if row.options.word_times or row.attempt is None:
+                    words.place_words(row.drafts, tokens, result.alignments, probabilities)
+                if row.options.token_probabilities:
+                    row.probabilities = probabilities
+                yield row, probabilities
 
     def _text_of(self, drafts: Sequence[Draft]) -> list[int]:
         return [t for draft in drafts for t in self._text_tokens(draft.tokens)]

@@ -56,6 +56,8 @@ class DecodeOptions:
     """Let the model write segment timestamps."""
     word_times: bool = False
     """Align words; sets `Segment.words`."""
+    token_probabilities: bool = False
+    """Score the text's tokens; sets `Segment.text_tokens`."""
     max_new_tokens: int | None = None
     languages: tuple[str, ...] = ()
     """When detecting, choose among these only; empty is all."""
@@ -99,6 +101,7 @@ _EACH_ROW: dict[str, Any] = {
     "prompt_tokens": None,
     "hotwords": None,
     "word_times": False,
+    "token_probabilities": False,
     "languages": (),
 }
 """Options that windows of one batch need not share."""

@@ -160,6 +160,7 @@ class _FileWork:
         self._total_s: float | None = None
         self._speech = 0
         self._done_s = 0.0
+        self._n_prompt_tokens: int | None = None
 
     async def run(self, path: Path) -> Transcript:
         started = time.monotonic()
@@ -194,6 +195,7 @@ class _FileWork:
             options=options,
             elapsed_s=time.monotonic() - started,
             warning=None if options.diarization is None else "Speakers cannot be told apart on this server.",
+            n_prompt_tokens=self._n_prompt_tokens or 0,
         )
 
     async def _send(self, window: PackedWindow) -> None:
@@ -252,6 +254,8 @@ class _FileWork:
         for window, hypothesis in heard:
             last_s = new[-1].end if new else self._segments[-1].end if self._segments else 0.0
             new += to_file_clock(window, hypothesis.segments, last_s)
+        if self._n_prompt_tokens is None:
+            self._n_prompt_tokens = heard[0][1].n_prompt_tokens
         self._settle_language(heard[0][1])
         self._segments += new
         if new:

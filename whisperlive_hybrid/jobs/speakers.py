@@ -57,6 +57,7 @@ def _piece(segment: Segment, words: Sequence[Word]) -> Segment:
         end=words[-1].end,
         text="".join(word.text for word in words),
         tokens=(),
+        text_tokens=(),
         words=tuple(words),
         speaker=words[0].speaker,
     )

@@ -47,6 +47,8 @@ class Transcript:
     model: str
     options: FileOptions
     elapsed_s: float = 0.0
+    n_prompt_tokens: int = 0
+    """Tokens of hotwords and prompt before the first window."""
     turns: tuple[Turn, ...] = ()
     """Who speaks when, where that was asked for: in order, without overlap."""
     warning: str | None = None

@@ -95,3 +95,8 @@ def test_suppressed_tokens(vocabulary: Vocabulary) -> None:
 def test_languages_the_model_lacks_are_known(vocabulary: Vocabulary) -> None:
     assert vocabulary.has_language("de")
     assert not vocabulary.has_language("yue")
+
+
+def test_tokens_are_spelled_in_bytes(vocabulary: Vocabulary) -> None:
+    text = " naïve „Grüße“ 東京 🙂\n"
+    assert b"".join(vocabulary.spelling(t) for t in vocabulary.any.encode(text)).decode() == text

@@ -255,3 +255,41 @@ def test_options_that_the_model_refuses_are_the_callers_mistake(backend: Whisper
     odd = replace(PARTIAL, beam_size=2, patience=0.1)
     with pytest.raises(BadInput, match="beam_size"):
         backend.run([request(backend, CLIP.samples(), odd)])
+
+
+def test_probabilities_of_tokens_are_those_of_the_model(backend: WhisperBackend) -> None:
+    """They are held against the logits of a greedy search, which CTranslate2 computes step by step."""
+    options = replace(FINAL, word_times=False, token_probabilities=True)
+    asked = request(backend, CLIP.samples(), options, Lane.FINAL, frames=FULL_FRAMES)
+    [heard] = backend.run([asked])
+    tokens = [t for s in heard.segments for t in s.text_tokens]
+
+    assert words(heard.text) == words(CLIP.text)
+    assert b"".join(t.spelling for t in tokens).decode() == "".join(s.text for s in heard.segments)
+    speaking = backend._vocabulary.speaking("en", "transcribe")
+    [greedy] = backend._model.generate(
+        backend._encode([asked]).rows(),
+        [[*speaking.sot_sequence, speaking.no_timestamps]],
+        beam_size=1,
+        suppress_blank=False,
+        suppress_tokens=[],
+        return_logits_vocab=True,
+    )
+    ids = [t for s in heard.segments for t in s.tokens if t < speaking.eot]
+    assert greedy.sequences_ids[0] == ids
+    for token, number, logits in zip(tokens, ids, greedy.logits[0], strict=False):
+        text = np.array(logits).astype(np.float64)[: speaking.eot]
+        # Both passes round to 8 bits, each in its own way.
+        assert token.log_probability == pytest.approx(text[number] - np.logaddexp.reduce(text), abs=0.02)
+
+
+def test_probabilities_of_tokens_change_nothing_else(backend: WhisperBackend) -> None:
+    asked = [
+        request(backend, CLIP.samples(), replace(FINAL, word_times=False, token_probabilities=wanted), Lane.FINAL)
+        for wanted in (False, True)
+    ]
+    without, scored = backend.run(asked)
+
+    assert [replace(s, text_tokens=()) for s in scored.segments] == list(without.segments)
+    assert without.segments[0].text_tokens == () and scored.segments[0].text_tokens
+    assert (scored.consumed_s, scored.words) == (without.consumed_s, ())
