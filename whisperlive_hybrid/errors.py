@@ -11,6 +11,7 @@
     ├── Superseded              a newer request of the same owner took this one's place
     └── Unavailable             our side cannot do it now
         ├── ModelUnavailable    a model that cannot be had (`ways_out`)
+        ├── DiskFull            no room to keep it
         ├── WorkerLost          the worker died; retried once before anyone sees this
         └── DeadlineExceeded    not done in time
 
@@ -143,3 +144,9 @@ class DeadlineExceeded(Unavailable):
     """Not finished in the time allowed."""
 
     code = "deadline_exceeded"
+
+
+class DiskFull(Unavailable):
+    """No room to keep what was sent."""
+
+    code = "disk_full"

@@ -29,9 +29,9 @@ from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.ops.loop_lag import LoopLag
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+from whisperlive_hybrid.storage.incoming import prepare_folder
 from whisperlive_hybrid.storage.records import RecordStore
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
-from whisperlive_hybrid.transports.http.disk import prepare_folder
 from whisperlive_hybrid.transports.live_door import LiveTerms
 from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
 from whisperlive_hybrid.transports.websocket.listener import LiveListener

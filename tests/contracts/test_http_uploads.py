@@ -16,7 +16,8 @@ import pytest
 from aiohttp import ClientSession, FormData, web
 
 from whisperlive_hybrid.errors import HybridError
-from whisperlive_hybrid.transports.http import disk, uploads
+from whisperlive_hybrid.storage import incoming as disk
+from whisperlive_hybrid.transports.http import uploads
 from whisperlive_hybrid.transports.http.errors import native_refusal
 from whisperlive_hybrid.transports.http.uploads import UploadRules, expect_within, receive_upload
 
@@ -250,7 +251,7 @@ async def test_a_folder_that_takes_no_file(receiver: Receiver) -> None:
 HOLD = """
 import asyncio, sys
 from pathlib import Path
-from whisperlive_hybrid.transports.http.disk import incoming_file
+from whisperlive_hybrid.storage.incoming import incoming_file
 
 async def hold():
     async with incoming_file(Path(sys.argv[1]), 1000):

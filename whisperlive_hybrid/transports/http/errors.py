@@ -27,6 +27,7 @@ from whisperlive_hybrid.errors import (
     BadInput,
     Conflict,
     DeadlineExceeded,
+    DiskFull,
     HybridError,
     ModelUnavailable,
     NotFound,
@@ -46,12 +47,6 @@ class WireError(HybridError):
         super().__init__(message, code=code)
         self.status = status
         self.headers = headers or {}
-
-
-class DiskFull(Unavailable):
-    """No room for the upload."""
-
-    code = "disk_full"
 
 
 class SeveralProblems(BadInput):

@@ -17,10 +17,12 @@ from aiohttp import web
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput, HybridError
 from whisperlive_hybrid.jobs import formats
+from whisperlive_hybrid.jobs.fetching import fetch_file
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
+from whisperlive_hybrid.ops.egress import AllowedHosts
+from whisperlive_hybrid.storage.incoming import StoredFile
 from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.errors import WireError, envelope, json_response
-from whisperlive_hybrid.transports.http.fetch import AllowedHosts, fetch_upload
 from whisperlive_hybrid.transports.http.following import News, follow, stream_answer, transcribe
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native_description import native_paths, native_schemas
@@ -87,7 +89,8 @@ class _NativeDoor:
         # Wrong options are told before anything is fetched.
         native_options(form.fresh(), self.services.settings, self.services.engine)
         allowed = AllowedHosts.parse(self.services.settings.url_allow_hosts)
-        async with fetch_upload(urls[0], self.rules, allowed) as upload:
+        async with fetch_file(urls[0], self.rules.folder, self.rules.max_bytes, allowed) as fetched:
+            upload = Upload(StoredFile(fetched.file.path, fetched.file.size), fetched.name, fields=())
             return await self._answer(request, upload, form)
 
     async def _answer(self, request: web.Request, upload: Upload, form: Form) -> web.StreamResponse:

@@ -18,7 +18,7 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from whisperlive_hybrid.errors import BadInput, TooLarge, UndecodableAudio
-from whisperlive_hybrid.transports.http.disk import IncomingFile, StoredFile, incoming_file, too_large
+from whisperlive_hybrid.storage.incoming import IncomingFile, StoredFile, incoming_file, too_large
 from whisperlive_hybrid.transports.http.door import refusal
 from whisperlive_hybrid.transports.http.errors import WireError
 

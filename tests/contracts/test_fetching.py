@@ -14,9 +14,9 @@ from aiohttp import web
 from yarl import URL
 
 from whisperlive_hybrid.errors import BadInput, HybridError
-from whisperlive_hybrid.transports.http import fetch
-from whisperlive_hybrid.transports.http.fetch import AllowedHosts, fetch_upload
-from whisperlive_hybrid.transports.http.uploads import UploadRules
+from whisperlive_hybrid.jobs import fetching as fetch
+from whisperlive_hybrid.jobs.fetching import fetch_file
+from whisperlive_hybrid.ops.egress import AllowedHosts
 
 NOBODY = AllowedHosts()
 
@@ -83,7 +83,7 @@ async def site() -> AsyncIterator[Site]:
 @asynccontextmanager
 async def fetched(url: str, folder: Path, allowed: AllowedHosts, limit: int = 1_000) -> AsyncIterator[Any]:
     try:
-        async with fetch_upload(url, UploadRules(folder, limit), allowed) as upload:
+        async with fetch_file(url, folder, limit, allowed) as upload:
             yield upload
     finally:
         assert list(folder.iterdir()) == []

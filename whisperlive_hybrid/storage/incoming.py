@@ -18,8 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from whisperlive_hybrid.errors import TooLarge, Unavailable
-from whisperlive_hybrid.transports.http.errors import DiskFull
+from whisperlive_hybrid.errors import DiskFull, TooLarge, Unavailable
 
 log = logging.getLogger(__name__)
 

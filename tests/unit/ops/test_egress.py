@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
-from whisperlive_hybrid.transports.http.fetch import AllowedHosts, is_public
+from whisperlive_hybrid.ops.egress import AllowedHosts, is_public
 
 PRIVATE = [
     "127.0.0.1",

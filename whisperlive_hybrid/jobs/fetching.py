@@ -1,19 +1,13 @@
-"""Fetching a file from a URL for a caller, without being a tunnel into the networks the server stands in.
-
-What is checked is the address that is really dialled: a guard makes the socket of every connection, so literals in any
-notation, names that resolve to private addresses, names that resolve differently the second time, and redirects all
-meet it. Names are not judged at all.
-"""
+"""Fetching a file from a URL for a caller, without being a tunnel into the networks the server stands in (see
+ops/egress.py: what is checked is the address that is really dialled)."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from pathlib import Path
 from urllib.parse import unquote
 
 import aiohttp
@@ -21,11 +15,8 @@ from yarl import URL
 
 from whisperlive_hybrid import __version__
 from whisperlive_hybrid.errors import BadInput, UndecodableAudio
-from whisperlive_hybrid.transports.http.disk import IncomingFile, StoredFile, incoming_file, too_large
-from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules
-
-AddrInfo: TypeAlias = tuple[Any, ...]
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+from whisperlive_hybrid.ops.egress import PORTS, AllowedHosts, any_socket, caused_by_guard, guarded_socket
+from whisperlive_hybrid.storage.incoming import IncomingFile, incoming_file, too_large
 
 MAX_REDIRECTS = 3
 MAX_URL_CHARS = 2048
@@ -33,64 +24,42 @@ CONNECT_S = 10.0
 STALL_S = 30.0
 TOTAL_S = 300.0
 """All hops and the whole body."""
-_PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
-_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
-
-
-class AddressRefused(OSError):
-    """The address of a connection is not public."""
 
 
 @dataclass(frozen=True, slots=True)
-class AllowedHosts:
-    """Private hosts an operator trusts: `name`, `name:port`, lower case."""
+class Fetched:
+    """A file that was fetched."""
 
-    names: frozenset[str] = frozenset()
-
-    @classmethod
-    def parse(cls, text: str) -> AllowedHosts:
-        """From the comma-separated setting."""
-        return cls(frozenset(part.strip().lower() for part in text.split(",") if part.strip()))
-
-    def trusts(self, url: URL) -> bool:
-        """Whether the host, or the host at this port, is listed. A host without port is trusted on the usual ones."""
-        host = (url.host or "").lower()
-        bracketed = f"[{host}]" if ":" in host else host
-        at_port = {f"{bracketed}:{url.port}"}
-        if url.port == _PORTS.get(url.scheme):
-            at_port |= {host, bracketed}
-        return bool(at_port & self.names)
+    file: IncomingFile
+    name: str
+    """The last part of the URL's path; may be empty."""
 
 
 @asynccontextmanager
-async def fetch_upload(url: str, rules: UploadRules, allowed: AllowedHosts) -> AsyncIterator[Upload]:
-    """The file behind `url` as an upload; gone when the block ends.
+async def fetch_file(url: str, folder: Path, max_bytes: int, allowed: AllowedHosts) -> AsyncIterator[Fetched]:
+    """The file behind `url` in `folder`; gone when the block ends, unless it was moved elsewhere.
 
     Raises BadInput (bad_url, url_not_allowed, url_unreachable, url_status, …), TooLarge, DiskFull.
     """
     target = _parse(url)
-    async with incoming_file(rules.folder, rules.max_bytes) as incoming:
+    async with incoming_file(folder, max_bytes) as incoming:
         try:
             async with asyncio.timeout(TOTAL_S):
-                await _follow(target, incoming, rules, allowed)
+                await _follow(target, incoming, max_bytes, allowed)
         except TimeoutError as e:
             raise _unreachable(f"It took longer than {TOTAL_S:g} s.") from e
         await incoming.flush()
         if incoming.size == 0:
             raise UndecodableAudio("The file at this URL is empty.", param="url", code="empty_file")
         name = unquote(target.path.rsplit("/", 1)[-1])
-        yield Upload(
-            StoredFile(incoming.path, incoming.size), "".join(c for c in name if c.isprintable())[:255], fields=()
-        )
+        yield Fetched(incoming, "".join(c for c in name if c.isprintable())[:255])
 
 
-async def _follow(target: URL, incoming: IncomingFile, rules: UploadRules, allowed: AllowedHosts) -> None:
+async def _follow(target: URL, incoming: IncomingFile, max_bytes: int, allowed: AllowedHosts) -> None:
     for _ in range(MAX_REDIRECTS + 1):
         trusted = allowed.trusts(target)
         _check_shape(target, trusted)
-        following = await _get(target, trusted, incoming, rules)
+        following = await _get(target, trusted, incoming, max_bytes)
         if following is None:
             return
         if target.scheme == "https" and following.scheme == "http":
@@ -99,10 +68,10 @@ async def _follow(target: URL, incoming: IncomingFile, rules: UploadRules, allow
     raise _unreachable(f"It redirects more than {MAX_REDIRECTS} times.")
 
 
-async def _get(target: URL, trusted: bool, incoming: IncomingFile, rules: UploadRules) -> URL | None:
+async def _get(target: URL, trusted: bool, incoming: IncomingFile, max_bytes: int) -> URL | None:
     """One hop: the body into `incoming`, or where to go instead."""
     connector = aiohttp.TCPConnector(
-        socket_factory=_any_socket if trusted else _guarded_socket, force_close=True, use_dns_cache=False
+        socket_factory=any_socket if trusted else guarded_socket, force_close=True, use_dns_cache=False
     )
     session = aiohttp.ClientSession(
         connector=connector,
@@ -117,12 +86,12 @@ async def _get(target: URL, trusted: bool, incoming: IncomingFile, rules: Upload
         async with session, session.get(target, allow_redirects=False) as answer:
             if answer.status in (301, 302, 303, 307, 308):
                 return _location(answer)
-            _check_answer(answer, rules.max_bytes)
+            _check_answer(answer, max_bytes)
             async for chunk in answer.content.iter_any():
                 await incoming.write(chunk)
             return None
     except aiohttp.ClientConnectorError as e:
-        if _caused_by_guard(e):
+        if caused_by_guard(e):
             raise _not_allowed("Only public addresses can be fetched from.") from e
         raise _unreachable("It does not answer.") from e
     except (aiohttp.ClientError, TimeoutError, UnicodeError) as e:
@@ -141,13 +110,13 @@ def _parse(url: str) -> URL:
 
 
 def _check_shape(target: URL, trusted: bool) -> None:
-    if target.scheme not in _PORTS:
+    if target.scheme not in PORTS:
         raise _bad_url(f"{target.scheme or 'A URL without a scheme'} cannot be fetched.")
     if not target.host:
         raise _bad_url("The URL names no host.")
     if target.user is not None or target.password is not None:
         raise _bad_url("A URL with a user name or password is not taken.")
-    if not trusted and target.port not in _PORTS.values():
+    if not trusted and target.port not in PORTS.values():
         raise _not_allowed("Only ports 80 and 443 can be fetched from.")
 
 
@@ -168,48 +137,6 @@ def _check_answer(answer: aiohttp.ClientResponse, max_bytes: int) -> None:
         raise BadInput("The URL answers with compressed content nobody asked for.", param="url", code="encoded_body")
     if (answer.content_length or 0) > max_bytes:
         raise too_large(max_bytes)
-
-
-def _guarded_socket(info: AddrInfo) -> socket.socket:
-    if not is_public(info[4][0]):
-        raise AddressRefused("not a public address")
-    return _any_socket(info)
-
-
-def _any_socket(info: AddrInfo) -> socket.socket:
-    return socket.socket(info[0], info[1], info[2])
-
-
-def is_public(text: str) -> bool:
-    """Whether an address as the kernel would dial it lies on the public internet, addresses inside it included."""
-    try:
-        address: Address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return all(a.is_global and not a.is_multicast and not a.is_reserved for a in _layers(address))
-
-
-def _layers(address: Address) -> list[Address]:
-    """The address and the IPv4 addresses that its form carries to a gateway."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    if address.scope_id is not None or address in _NAT64_LOCAL or address in _IPV4_COMPATIBLE:
-        return [ipaddress.IPv6Address("::1")]
-    if address.ipv4_mapped is not None:
-        return [address.ipv4_mapped]
-    if address in _NAT64:
-        return [ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)]
-    layers: list[Address] = [address]
-    if address.sixtofour is not None:
-        layers.append(address.sixtofour)
-    if address.teredo is not None:
-        layers.extend(address.teredo)
-    return layers
-
-
-def _caused_by_guard(error: aiohttp.ClientConnectorError) -> bool:
-    # Several refused addresses of one name come back as one new OSError that names each.
-    return isinstance(error.os_error, AddressRefused) or "not a public address" in str(error.os_error)
 
 
 def _bad_url(message: str) -> BadInput:

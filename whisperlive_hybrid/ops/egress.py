@@ -1,0 +1,95 @@
+"""Connections that a caller makes the server open: never into the networks the server stands in.
+
+What is checked is the address that is really dialled: a guard makes the socket of every connection, so literals in any
+notation, names that resolve to private addresses, names that resolve differently the second time, and redirects all
+meet it. Names are not judged at all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import aiohttp
+from yarl import URL
+
+AddrInfo: TypeAlias = tuple[Any, ...]
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+PORTS: Final = {"http": 80, "https": 443}
+"""Schemes that are dialled, and the ports of public hosts."""
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
+
+class AddressRefused(OSError):
+    """The address of a connection is not public."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedHosts:
+    """Private hosts an operator trusts: `name`, `name:port`, lower case."""
+
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> AllowedHosts:
+        """From the comma-separated setting."""
+        return cls(frozenset(part.strip().lower() for part in text.split(",") if part.strip()))
+
+    def trusts(self, url: URL) -> bool:
+        """Whether the host, or the host at this port, is listed. A host without port is trusted on the usual ones."""
+        host = (url.host or "").lower()
+        bracketed = f"[{host}]" if ":" in host else host
+        at_port = {f"{bracketed}:{url.port}"}
+        if url.port == PORTS.get(url.scheme):
+            at_port |= {host, bracketed}
+        return bool(at_port & self.names)
+
+
+def guarded_socket(info: AddrInfo) -> socket.socket:
+    """aiohttp's `socket_factory` for targets that a caller names. Raises AddressRefused."""
+    if not is_public(info[4][0]):
+        raise AddressRefused("not a public address")
+    return any_socket(info)
+
+
+def any_socket(info: AddrInfo) -> socket.socket:
+    """The same for targets that the operator trusts."""
+    return socket.socket(info[0], info[1], info[2])
+
+
+def is_public(text: str) -> bool:
+    """Whether an address as the kernel would dial it lies on the public internet, addresses inside it included."""
+    try:
+        address: Address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return all(a.is_global and not a.is_multicast and not a.is_reserved for a in _layers(address))
+
+
+def _layers(address: Address) -> list[Address]:
+    """The address and the IPv4 addresses that its form carries to a gateway."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    if address.scope_id is not None or address in _NAT64_LOCAL or address in _IPV4_COMPATIBLE:
+        return [ipaddress.IPv6Address("::1")]
+    if address.ipv4_mapped is not None:
+        return [address.ipv4_mapped]
+    if address in _NAT64:
+        return [ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)]
+    layers: list[Address] = [address]
+    if address.sixtofour is not None:
+        layers.append(address.sixtofour)
+    if address.teredo is not None:
+        layers.extend(address.teredo)
+    return layers
+
+
+def caused_by_guard(error: aiohttp.ClientConnectorError) -> bool:
+    """Whether a connection failed because the guard refused it."""
+    # Several refused addresses of one name come back as one new OSError that names each.
+    return isinstance(error.os_error, AddressRefused) or "not a public address" in str(error.os_error)
