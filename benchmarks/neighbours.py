@@ -1,10 +1,11 @@
 """What one bad client costs the others: time from the end of speech to its final, with it and without it in turn.
 
-python -m benchmarks.neighbours                                        7 kinds of offenders: 17 minutes
+python -m benchmarks.neighbours                                        10 kinds of offenders: 25 minutes
 python -m benchmarks.neighbours --only "floods with speech" --rounds 2  shorter
 
 Some well-behaved sessions speak at real-time pace all the while. Each round is two phases with the same audio, one
 quiet and one beside the offender, in alternating order; p95 of all rounds of a kind is compared. The limit is 10 %.
+How late the event loop was and what the server took of a core tell more than p95 on a machine that others use, too.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks import lag_window
 from benchmarks.live_load import MESSAGE_S
 from benchmarks.material import Conversation, conversations, pcm
 from benchmarks.offenders import OFFENDERS
@@ -30,6 +32,7 @@ from benchmarks.report import percentile, table
 from tests.support.server_process import ServerProcess
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 
+ROOT = Path(__file__).parent.parent
 MOST_WORSE = 0.1
 TAIL_S = 3.0
 """Silence at the end of a phase: its last finals come before the next phase begins."""
@@ -62,8 +65,10 @@ class Neighbour:
         await asyncio.sleep(delay_s)
         self.zero = time.monotonic() - self.sent_s
         began, n_before = self.sent_s, len(self.finals)
-        samples = np.concatenate([self.said.samples, np.zeros(round(TAIL_S * SAMPLE_RATE), np.float32)])
         step = int(MESSAGE_S * SAMPLE_RATE)
+        # Whole messages: words lie in them alike in each phase, and finals do not come earlier in every other one.
+        tail = round(TAIL_S * SAMPLE_RATE) + -(len(self.said.samples) + round(TAIL_S * SAMPLE_RATE)) % step
+        samples = np.concatenate([self.said.samples, np.zeros(tail, np.float32)])
         for i in range(0, len(samples), step):
             block = samples[i : i + step]
             self.sent_s += len(block) / SAMPLE_RATE
@@ -86,6 +91,15 @@ def delays(finals: Sequence[tuple[float, float]], ends: Sequence[float], zero: f
     return found
 
 
+@dataclass(frozen=True)
+class Cost:
+    """The server in one phase: lag of its event loop in ms, CPU seconds a second."""
+
+    lag_p99: float
+    lag_max: float
+    cpu: float
+
+
 @dataclass
 class Arms:
     """Delays of a kind of offender, both ways."""
@@ -93,6 +107,8 @@ class Arms:
     quiet: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
     offences: list[str] = field(default_factory=list)
+    quiet_cost: list[Cost] = field(default_factory=list)
+    beside_cost: list[Cost] = field(default_factory=list)
 
     def worse(self, q: float) -> float:
         """How much longer the q-th percentile is beside the offender, as a part of the quiet one."""
@@ -110,40 +126,57 @@ class Arms:
         return percentile(values, 5), percentile(values, 95)
 
 
-async def run(url: str, said: Sequence[Conversation], kinds: Sequence[str], rounds: int) -> dict[str, Arms]:
-    """All phases of all kinds, over the same connections."""
+async def run(
+    server: ServerProcess, said: Sequence[Conversation], kinds: Sequence[str], rounds: int, *, http: bool
+) -> dict[str, Arms]:
+    """All phases of all kinds, over the same connections. `http`: the offender comes to the HTTP port."""
     arms = {kind: Arms() for kind in kinds}
+    url = server.live_url
+    offended = server.http_url.replace("http", "ws", 1) if http else url
     address = f"{url}/ws/stream?codec=pcm_s16le&language=en"
     neighbours = [Neighbour(await connect(address, max_size=2**20), each) for each in said]
     listeners = [asyncio.create_task(n.listen()) for n in neighbours]
-    phase_s = max(c.duration_s for c in said) + TAIL_S + MESSAGE_S
+    phase_s = spoken_s(said)
 
-    async def all_speak() -> list[float]:
+    async def all_speak(costs: list[Cost]) -> list[float]:
+        began, cpu_s = time.monotonic(), server.cpu_s()
         spread = [MESSAGE_S * i / len(neighbours) for i in range(len(neighbours))]
         phases = await asyncio.gather(*(n.phase(s) for n, s in zip(neighbours, spread, strict=True)))
+        cpu = (server.cpu_s() - cpu_s) / (time.monotonic() - began)
+        lag = (await asyncio.to_thread(server.health))["loop_lag_ms"]
+        costs.append(Cost(lag["p99"], lag["max"], cpu))
         return [delay for phase in phases for delay in phase]
 
-    await all_speak()  # what is made once is made
+    await all_speak([])  # what is made once is made
     for n in range(rounds):
         for kind in kinds:
             for beside in (n % 2 == 1, n % 2 == 0):
                 if beside:
-                    offender = await _offender(kind, url, HEAD_S + phase_s)
+                    offender = await _offender(kind, offended, HEAD_S + phase_s)
                     await asyncio.sleep(HEAD_S)
-                    arms[kind].beside += await all_speak()
+                    arms[kind].beside += await all_speak(arms[kind].beside_cost)
                     arms[kind].offences.append((await offender.communicate())[0].decode().strip())
                 else:
-                    arms[kind].quiet += await all_speak()
+                    arms[kind].quiet += await all_speak(arms[kind].quiet_cost)
     for neighbour in neighbours:
         await neighbour.socket.send('{"type":"stop"}')
     await asyncio.gather(*listeners)
     return arms
 
 
+def spoken_s(said: Sequence[Conversation]) -> float:
+    """Length of a phase in seconds."""
+    return max(c.duration_s for c in said) + TAIL_S + MESSAGE_S
+
+
+def both(quiet: Sequence[Cost], beside: Sequence[Cost], figure: Callable[[Cost], float], digits: int) -> str:
+    """Medians of a figure over all phases, without and beside the offender."""
+    return " / ".join(f"{percentile([figure(c) for c in costs], 50):.{digits}f}" for costs in (quiet, beside))
+
+
 async def _offender(kind: str, url: str, seconds: float) -> asyncio.subprocess.Process:
     command = (sys.executable, "-m", "benchmarks.offenders", kind, url, str(seconds))
-    root = Path(__file__).parent.parent
-    return await asyncio.create_subprocess_exec(*command, cwd=root, stdout=asyncio.subprocess.PIPE)
+    return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
 
 
 def main() -> int:
@@ -154,13 +187,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="speech in a phase (default 30)")
     parser.add_argument("--rounds", type=int, default=2, help="of each kind (default 2)")
     parser.add_argument("--only", nargs="+", choices=OFFENDERS, help="kinds of offenders")
+    parser.add_argument("--http", action="store_true", help="the bad client comes to the HTTP port")
     parser.add_argument("--model", default="digits")
     args, _ = parser.parse_known_args()
     kinds = args.only or list(OFFENDERS)
     said = conversations(args.recordings, args.sessions, args.seconds)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, ServerProcess(Path(folder), model=args.model) as server:
-        arms = asyncio.run(run(server.live_url, said, kinds, args.rounds))
+    command = lag_window.command(spoken_s(said))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ServerProcess(Path(folder), model=args.model, command=command, PYTHONPATH=str(ROOT)) as server,
+    ):
+        arms = asyncio.run(run(server, said, kinds, args.rounds, http=args.http))
     rows, bad = [], []
     for kind, a in arms.items():
         low, high = a.spread(95)
@@ -172,6 +210,9 @@ def main() -> int:
                 f"{100 * a.worse(95):+.0f} %",
                 f"{100 * low:+.0f} to {100 * high:+.0f} %",
                 f"{len(a.quiet)} / {len(a.beside)}",
+                both(a.quiet_cost, a.beside_cost, lambda c: c.lag_p99, 0),
+                both(a.quiet_cost, a.beside_cost, lambda c: c.lag_max, 0),
+                both(a.quiet_cost, a.beside_cost, lambda c: c.cpu, 2),
                 ", ".join(a.offences),
             ]
         )
@@ -179,7 +220,18 @@ def main() -> int:
             bad.append(f"{kind}: p95 {100 * a.worse(95):+.0f} %, finals {len(a.quiet)} / {len(a.beside)}")
     table(
         f"End of speech to final, {args.sessions} sessions without / beside one bad client",
-        ["the bad client", "p50 s", "p95 s", "p95 worse by", "90 % interval", "finals", "messages or connections"],
+        [
+            "the bad client",
+            "p50 s",
+            "p95 s",
+            "p95 worse by",
+            "90 % interval",
+            "finals",
+            "loop lag p99 ms",
+            "worst ms",
+            "CPU s per s",
+            "messages or connections",
+        ],
         rows,
         [f"{time.monotonic() - began:.0f} s in all."],
     )

@@ -55,40 +55,76 @@ async def deaf(url: str, until: float) -> int:
 async def flood_speech(url: str, until: float) -> int:
     """Speech as fast as the socket takes it."""
     speech = _speech()
-    return await _flood(url, until, lambda n: speech[n * 32_000 % len(speech) :][:32_000])
+    return await _flood(url, until, [_frame(BINARY, speech[i : i + 32_000]) for i in range(0, len(speech), 32_000)])
+
+
+async def flood_crumbs(url: str, until: float) -> int:
+    """Speech of one sample a message."""
+    speech = _speech()[:64_000]
+    return await _flood(url, until, [_frame(BINARY, speech[i : i + 2]) for i in range(0, len(speech), 2)])
 
 
 async def flood_pings(url: str, until: float) -> int:
     """Pings without an end."""
-    return await _flood(url, until, lambda n: json.dumps({"type": "ping", "id": n}))
+    return await _flood(url, until, [_text({"type": "ping", "id": n}) for n in range(5000)])
 
 
 async def flood_flushes(url: str, until: float) -> int:
     """A moment of speech and a flush, again and again: a final is asked for each time."""
-    speech = _speech()[:16_000]
-    return await _flood(url, until, lambda n: speech if n % 2 else '{"type":"flush"}')
+    return await _flood(url, until, [_frame(BINARY, _speech()[:16_000]), _text({"type": "flush"})] * 20)
 
 
 async def flood_nonsense(url: str, until: float) -> int:
     """Text that is no JSON, types nobody knows."""
-    return await _flood(url, until, lambda n: "{" * 200 if n % 2 else f'{{"type":"{n}"}}')
+    return await _flood(url, until, [_frame(TEXT, b"{"), _text({"type": "1"})] * 2500)
 
 
-async def _flood(url: str, until: float, message: Callable[[int], bytes | str]) -> int:
-    n = 0
+async def flood_control(url: str, until: float) -> int:
+    """WebSocket pings, whose pongs nobody reads."""
+    return await _flood(url, until, [_frame(PING, b"x" * 60)] * 5000, reads=False)
+
+
+async def flood_fragments(url: str, until: float) -> int:
+    """One text message in pieces of nothing, without an end."""
+    return await _flood(url, until, [_frame(CONTINUATION, b"", last=False)] * 5000, first=b"\x01\x80\0\0\0\0")
+
+
+CONTINUATION, TEXT, BINARY, PING = 0, 1, 2, 9
+
+
+def _frame(kind: int, data: bytes, *, last: bool = True) -> bytes:
+    """A client's WebSocket frame, masked with zeros."""
+    n = len(data)
+    length = bytes([0x80 | n]) if n < 126 else bytes([0xFE]) + n.to_bytes(2, "big")
+    return bytes([kind | 0x80 * last]) + length + bytes(4) + data
+
+
+def _text(message: dict[str, object]) -> bytes:
+    return _frame(TEXT, json.dumps(message).encode())
+
+
+async def _flood(url: str, until: float, frames: list[bytes], *, first: bytes = b"", reads: bool = True) -> int:
+    """Send the frames over and over as fast as the socket takes them, past the client library: its own cost is not
+    the bound. Connects again when it is shut out. Returns how many frames were sent."""
+    n, block = 0, b"".join(frames)
     while time.monotonic() < until:
         with suppress(OSError, WebSocketException):
-            async with connect(url + QUERY, close_timeout=0.1) as connection:
+            async with connect(url + QUERY, close_timeout=0.1, ping_interval=None) as connection:
                 reader = asyncio.create_task(_swallow(connection))
-                try:
-                    while time.monotonic() < until:
-                        await asyncio.wait_for(connection.send(message(n)), max(0.1, until - time.monotonic()))
-                        n += 1
-                except TimeoutError:
-                    pass
-                finally:
-                    reader.cancel()
-                    connection.transport.abort()
+                out = connection.transport
+                if not reads:
+                    out.pause_reading()
+                out.write(first)
+                while time.monotonic() < until and not out.is_closing():
+                    if out.get_write_buffer_size() > 2 * len(block):
+                        await asyncio.sleep(0.001)
+                    else:
+                        out.write(block)
+                        n += len(frames)
+                        await asyncio.sleep(0)
+                reader.cancel()
+                if not out.is_closing():
+                    out.abort()
         await asyncio.sleep(0.05)
     return n
 
@@ -149,9 +185,12 @@ async def _at_rate(per_s: float, until: float, once: Callable[[int], Awaitable[N
 OFFENDERS: Final[dict[str, Offend]] = {
     "stops reading": deaf,
     "floods with speech": flood_speech,
+    "floods with crumbs": flood_crumbs,
     "floods with pings": flood_pings,
     "floods with flushes": flood_flushes,
     "floods with nonsense": flood_nonsense,
+    "floods with control frames": flood_control,
+    "floods with fragments": flood_fragments,
     "sends garbage": garbage,
     "opens and drops 20/s": churn,
 }

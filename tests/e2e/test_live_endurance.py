@@ -59,7 +59,8 @@ async def test_bad_clients_take_nothing_from_a_good_one(server: ServerProcess) -
     said = conversations(None, 1, 8.0)[0]
     alone = await speak(server.live_url, said.samples, pace=2.0)
     until = time.monotonic() + 6.0
-    offences = [asyncio.create_task(offend(server.live_url, until)) for offend in OFFENDERS.values()]
+    ports = (server.live_url, server.http_url.replace("http", "ws", 1))
+    offences = [asyncio.create_task(offend(url, until)) for offend in OFFENDERS.values() for url in ports]
     beside = await speak(server.live_url, said.samples, pace=2.0)
     assert difference(normalized(alone.text).split(), normalized(beside.text).split()).where == ()
     await asyncio.gather(*offences, return_exceptions=True)

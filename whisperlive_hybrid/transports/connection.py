@@ -138,10 +138,11 @@ class Dialect(Protocol):
 async def serve_connection(connection: Connection, dialect: Dialect, live: LiveService) -> None:
     """Serve one client until it is gone or told everything. Never raises but on cancellation."""
     link: Link | None = None
+    turnstile = Turnstile(asyncio.get_running_loop().time())
     try:
-        link = await _open(connection, dialect, live)
+        link = await _open(connection, dialect, live, turnstile)
         if link is not None:
-            await _run(connection, dialect, link)
+            await _run(connection, dialect, link, turnstile)
     except ConnectionLost as lost:
         if link is not None:
             link.let_go(clean=lost.clean)
@@ -167,7 +168,7 @@ async def refuse(connection: Connection, refusal: Refusal) -> None:
         await connection.close(refusal.close_code, refusal.reason)
 
 
-async def _open(connection: Connection, dialect: Dialect, live: LiveService) -> Link | None:
+async def _open(connection: Connection, dialect: Dialect, live: LiveService, turnstile: Turnstile) -> Link | None:
     """Read until there is a session. None when the client was gone before.
 
     Where the request itself starts one, a client still has a moment to say that it resumes another.
@@ -193,12 +194,14 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService) -> 
             raise
         except BadInput as error:
             await _say(connection, dialect, Numbered(0, failed_by(error, fatal=False)))
+            await _queue_up(turnstile, ())
             continue
         if not any(isinstance(c, Start | Resume) for c in commands):
             commands = [*opening, *commands]
         link = await _obey(commands, connection, dialect, live)
         if link is not None:
             return link
+        await _queue_up(turnstile, commands)
 
 
 async def _obey(
@@ -237,10 +240,16 @@ async def _say(connection: Connection, dialect: Dialect, event: Numbered) -> Non
         await connection.send(message)
 
 
-async def _run(connection: Connection, dialect: Dialect, link: Link) -> None:
+async def _queue_up(turnstile: Turnstile, commands: Sequence[Command | Reply]) -> None:
+    """After a message: wait until the client may be heard again. Others always come in between."""
+    audio = any(isinstance(c, Audio) for c in commands)
+    await asyncio.sleep(turnstile.wait_s(audio=audio, now=asyncio.get_running_loop().time()))
+
+
+async def _run(connection: Connection, dialect: Dialect, link: Link, turnstile: Turnstile) -> None:
     """Read, write and ping until one of them ends."""
     watch = _Watch()
-    reader = asyncio.create_task(_read(connection, dialect, link, watch), name="live read")
+    reader = asyncio.create_task(_read(connection, dialect, link, watch, turnstile), name="live read")
     writer = asyncio.create_task(_write(connection, dialect, link), name="live write")
     pinger = asyncio.create_task(_ping(connection, watch), name="live ping")
     ender = asyncio.create_task(_drop_if_stuck(connection, link), name="live end")
@@ -274,9 +283,8 @@ class _Watch:
         self.reading_since: float | None = None
 
 
-async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Watch) -> None:
+async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Watch, turnstile: Turnstile) -> None:
     now: Callable[[], float] = asyncio.get_running_loop().time
-    turnstile = Turnstile(now())
     while True:
         watch.reading_since = now()
         message = await connection.receive()
@@ -291,9 +299,7 @@ async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Wa
                 await _answer(command, connection)
             else:
                 await link.take(command)
-        wait_s = turnstile.wait_s(audio=any(isinstance(c, Audio) for c in commands), now=now())
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
+        await _queue_up(turnstile, commands)
 
 
 async def _write(connection: Connection, dialect: Dialect, link: Link) -> Closing:

@@ -1,4 +1,4 @@
-"""How many messages a second one client may have worked off. Pure: no clock, no I/O.
+"""How much of the server's time one client may take up. Pure: no clock, no I/O.
 
 A message costs the server about as much whether it says something or not. Who sends more than anybody needs waits, by
 not being read: its own socket fills, and nobody else notices.
@@ -17,15 +17,29 @@ AUDIO_AT_ONCE: Final = 6000.0
 """Such a client after two minutes without a connection."""
 
 
+class Allowance:
+    """So much a second, and so much at once after a while without any."""
+
+    def __init__(self, per_s: float, at_once: float, now: float) -> None:
+        self._per_s = per_s
+        self._ahead_s = at_once / per_s
+        self._full_at = now
+
+    def wait_s(self, used: float, now: float) -> float:
+        """`used` was taken: how long to wait before more is."""
+        self._full_at = max(self._full_at, now) + used / self._per_s
+        return max(0.0, self._full_at - now - self._ahead_s)
+
+
 class Turnstile:
-    """One client's. Two buckets, one for audio and one for everything else, each refilled at its rate."""
+    """One client's messages: an allowance for audio and one for everything else."""
 
     def __init__(self, now: float) -> None:
-        self._full_at = {True: now, False: now}
-        """When each bucket is full again."""
+        self._allowances = {
+            True: Allowance(AUDIO_PER_S, AUDIO_AT_ONCE, now),
+            False: Allowance(CONTROL_PER_S, CONTROL_AT_ONCE, now),
+        }
 
     def wait_s(self, *, audio: bool, now: float) -> float:
         """A message was read: how long to wait before the next one is."""
-        per_s, at_once = (AUDIO_PER_S, AUDIO_AT_ONCE) if audio else (CONTROL_PER_S, CONTROL_AT_ONCE)
-        self._full_at[audio] = max(self._full_at[audio], now) + 1 / per_s
-        return max(0.0, self._full_at[audio] - now - at_once / per_s)
+        return self._allowances[audio].wait_s(1, now)

@@ -23,6 +23,7 @@ from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.transports import connection as loop
+from whisperlive_hybrid.transports import turnstile
 from whisperlive_hybrid.transports.connection import ConnectionLost, serve_connection
 from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
@@ -171,6 +172,27 @@ async def test_a_client_that_sends_faster_than_is_transcribed_is_slowed_and_lose
         await asyncio.wait_for(pushing, 20)
         events = await asyncio.wait_for(listening, 20)
     assert texts(events) == [f"w{n}" for s in sentences for n in s]
+
+
+@pytest.mark.parametrize("message", ["{", {"type": "ping"}, {"type": "nothing"}])
+async def test_who_floods_before_there_is_a_session_waits_too(message: str | dict[str, Any]) -> None:
+    async with served(LevelEngine()) as serving:
+        client = serving.connect()
+        said = 0
+
+        async def flood() -> None:
+            nonlocal said
+            with suppress(ConnectionLost):
+                for _ in range(2000):
+                    await client.say(message)
+                    said += 1
+
+        flooding = asyncio.create_task(flood())
+        listening = asyncio.create_task(hear_all(client))
+        await asyncio.sleep(0.3)
+        assert turnstile.CONTROL_AT_ONCE <= said < 500
+        client.drop()
+        await asyncio.gather(flooding, listening)
 
 
 async def test_a_client_that_does_not_read_gets_every_final_and_few_partials_when_it_does() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -26,6 +27,8 @@ from whisperlive_hybrid.transports.http.describing import (
 from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.live_door import Handshake, LiveDoor, LiveTerms
+from whisperlive_hybrid.transports.rationed import ration
+from whisperlive_hybrid.transports.turnstile import Turnstile
 from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
 from whisperlive_hybrid.transports.websocket.doors import DOORS
 from whisperlive_hybrid.transports.websocket.listener import Admit, ChooseSubprotocol
@@ -41,6 +44,7 @@ class HttpSocketConnection:
         self._socket = socket
         self._request = request
         self._pong = asyncio.Event()
+        self._turnstile = Turnstile(asyncio.get_running_loop().time())
 
     async def receive(self) -> Message:
         """See Connection."""
@@ -51,11 +55,18 @@ class HttpSocketConnection:
                     data: str | bytes = message.data
                     return data
                 case WSMsgType.PING:
-                    await self._socket.pong(message.data)
+                    with suppress(ConnectionError):  # the next message says how it ended
+                        await self._socket.pong(message.data)
+                    await self._queue_up()
                 case WSMsgType.PONG:
                     self._pong.set()
+                    await self._queue_up()
                 case _:
                     raise ConnectionLost(clean=self._socket.close_code == WSCloseCode.OK)
+
+    async def _queue_up(self) -> None:
+        """Control frames wait their turn as other messages do."""
+        await asyncio.sleep(self._turnstile.wait_s(audio=False, now=asyncio.get_running_loop().time()))
 
     async def send(self, message: Message) -> None:
         """See Connection."""
@@ -134,6 +145,8 @@ def live_socket(
             protocols=() if chosen is None else (chosen,),
         )
         await socket.prepare(request)
+        if request.transport is not None:
+            ration(request.transport)
         connection = HttpSocketConnection(socket, request)
         dialect = door.dialect(Handshake.of(request.raw_path, request.headers), terms)
         try:

@@ -24,6 +24,7 @@ from whisperlive_hybrid.transports.connection import (
     serve_connection,
 )
 from whisperlive_hybrid.transports.live_door import Handshake, LiveTerms
+from whisperlive_hybrid.transports.rationed import ration
 from whisperlive_hybrid.transports.websocket.doors import door_at
 from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
@@ -82,6 +83,14 @@ class SocketConnection:
         self._socket.transport.abort()
 
 
+class _RationedConnection(ServerConnection):
+    """Reads in rations from the handshake on."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        ration(self.transport)
+
+
 def _code(error: ConnectionClosed) -> int | None:
     return error.rcvd.code if error.rcvd is not None else None
 
@@ -119,6 +128,7 @@ class LiveListener:
             self._serve,
             self._host,
             self._port,
+            create_connection=_RationedConnection,
             compression=None,  # audio does not compress, and texts are short
             max_size=MAX_MESSAGE_BYTES,
             max_queue=INBOX_MESSAGES,
