@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from whisperlive_hybrid.audio.files import DecodeLimits, FileInfo, decode_file
 from whisperlive_hybrid.audio.samples import Samples, seconds
+from whisperlive_hybrid.engine.backend import LanguageProbabilities
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment
 from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.errors import Refused
+from whisperlive_hybrid.jobs.language import detect_language
 from whisperlive_hybrid.jobs.stitching import to_file_clock
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.speech.offline import PackedWindow, pack, utterances
@@ -106,6 +108,14 @@ class Pipeline:
         async with self._counted(), self._turn():
             work = _FileWork(self, options, on_progress or _ignore, on_segments or _ignore)
             return await work.run(path)
+
+    async def detect_language(self, path: Path, model: str | None = None) -> LanguageProbabilities:
+        """(code, probability) of all languages, likeliest first, from the first speech of a file.
+
+        Waits for its turn like a transcription and raises the same.
+        """
+        async with self._counted(), self._turn():
+            return await detect_language(path, self.engine, self.vad, self.limits, model)
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

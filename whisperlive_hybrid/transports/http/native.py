@@ -6,10 +6,8 @@ The answer is one JSON object, a text, or subtitles; with `Accept: application/x
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -27,6 +25,7 @@ from whisperlive_hybrid.transports.http.following import News, follow, stream_an
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native_description import native_paths, native_schemas
 from whisperlive_hybrid.transports.http.options import native_options
+from whisperlive_hybrid.transports.http.rendering import off_loop, text_response
 from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.uploads import (
     Upload,
@@ -35,20 +34,10 @@ from whisperlive_hybrid.transports.http.uploads import (
     read_fields,
     read_small_body,
     receive_upload,
+    upload_rules,
 )
 
-T = TypeVar("T")
-
 NDJSON = "application/x-ndjson"
-MANY_SEGMENTS = 100
-"""Longer transcripts are written out in a thread."""
-_TEXTS: dict[str, tuple[Callable[[Transcript], str], str]] = {
-    "text": (formats.to_txt, "text/plain"),
-    "txt": (formats.to_txt, "text/plain"),
-    "srt": (formats.to_srt, "application/x-subrip"),
-    "vtt": (formats.to_vtt, "text/vtt"),
-    "tsv": (formats.to_tsv, "text/tab-separated-values"),
-}
 _KEY_NAMES = frozenset({"token", "api_key"})
 
 
@@ -60,11 +49,6 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
         web.post("/transcribe", door.transcribe, expect_handler=early),
         web.post("/transcribe/url", door.transcribe_url),
     ]
-
-
-def upload_rules(services: HttpServices, *, raw: bool) -> UploadRules:
-    """The server's rules for uploads."""
-    return UploadRules(services.settings.upload_dir(), round(services.settings.max_upload_mb * 1e6), raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +105,6 @@ async def respond(transcript: Transcript, format_: str, filename: str) -> web.Re
     if format_ == "json":
         return json_response(await off_loop(transcript, lambda: result(transcript, filename)))
     return await text_response(transcript, format_)
-
-
-async def text_response(transcript: Transcript, format_: str) -> web.Response:
-    """The transcript as plain text, a table or subtitles."""
-    write, media_type = _TEXTS[format_]
-    text = await off_loop(transcript, lambda: write(transcript))
-    return web.Response(text=text, content_type=media_type, charset="utf-8")
-
-
-async def off_loop(transcript: Transcript, render: Callable[[], T]) -> T:
-    """`render()`, in a thread where there is much to write out."""
-    return await asyncio.to_thread(render) if len(transcript.segments) > MANY_SEGMENTS else render()
 
 
 def result(transcript: Transcript, filename: str) -> dict[str, Any]:

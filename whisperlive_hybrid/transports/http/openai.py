@@ -23,7 +23,6 @@ from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.errors import WireError, json_response, openai_envelope, openai_refusal
 from whisperlive_hybrid.transports.http.following import News, follow, stream_answer, transcribe
 from whisperlive_hybrid.transports.http.form import Form
-from whisperlive_hybrid.transports.http.native import off_loop, text_response, upload_rules
 from whisperlive_hybrid.transports.http.openai_answers import Deltas, short_answer, verbose_answer
 from whisperlive_hybrid.transports.http.openai_description import openai_paths, openai_schemas
 from whisperlive_hybrid.transports.http.option import Option
@@ -34,8 +33,9 @@ from whisperlive_hybrid.transports.http.options import (
     resolve_model,
     speech_options,
 )
+from whisperlive_hybrid.transports.http.rendering import off_loop, text_response
 from whisperlive_hybrid.transports.http.services import HttpServices
-from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload
+from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload, upload_rules
 
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 GRANULARITIES = ("word", "segment")

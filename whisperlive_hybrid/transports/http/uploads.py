@@ -17,10 +17,12 @@ from urllib.parse import parse_qsl
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from whisperlive_hybrid.audio.wav import HEAD_BYTES, SampleFormat, is_container, wav_header
 from whisperlive_hybrid.errors import BadInput, TooLarge, UndecodableAudio
 from whisperlive_hybrid.storage.incoming import IncomingFile, StoredFile, incoming_file, too_large
 from whisperlive_hybrid.transports.http.door import refusal
 from whisperlive_hybrid.transports.http.errors import WireError
+from whisperlive_hybrid.transports.http.services import HttpServices
 
 T = TypeVar("T")
 
@@ -51,6 +53,15 @@ class UploadRules:
     max_bytes: int
     raw: bool = False
     """A body that is the file itself (audio/*, video/*, application/octet-stream) is taken too."""
+    file_parts: tuple[str, ...] = FILE_PARTS
+    """What the part with the file may be called."""
+    samples: SampleFormat | None = None
+    """What a file is that does not begin as one: samples alone, which are kept as a WAV file. None: it is kept as it is."""
+
+
+def upload_rules(services: HttpServices, *, raw: bool) -> UploadRules:
+    """The server's rules for uploads."""
+    return UploadRules(services.settings.upload_dir(), round(services.settings.max_upload_mb * 1e6), raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +83,16 @@ async def receive_upload(request: web.Request, rules: UploadRules) -> AsyncItera
     refuse_oversize(request, rules.max_bytes)
     if request.content_type.startswith("multipart/"):
         async with incoming_file(rules.folder, rules.max_bytes) as incoming:
-            filename, fields = await _read_multipart(request, incoming)
+            filename, fields = await _read_multipart(request, _Receiver(incoming, rules))
             if filename is None:
-                raise _missing_file()
+                raise _missing_file(rules)
             await incoming.flush()
             yield _upload(StoredFile(incoming.path, incoming.size), filename, fields)
     elif rules.raw and _is_raw(request):
-        _refuse_encoded(request.headers.get("Content-Encoding"))
-        async with incoming_file(rules.folder, rules.max_bytes) as incoming:
-            while chunk := await _moving(request.content.readany()):
-                if incoming.size == 0 and request.content_type == URLENCODED and chunk.isascii():
-                    raise _missing_file()  # really a form, then
-                await incoming.write(chunk)
-            await incoming.flush()
-            yield _upload(StoredFile(incoming.path, incoming.size), "", [])
+        async with receive_body(request, rules) as upload:
+            yield upload
     elif not request.can_read_body and request.content_type in ("application/octet-stream", ""):
-        raise _missing_file()
+        raise _missing_file(rules)
     else:
         accepted = "multipart/form-data" + (", audio/*, video/* or application/octet-stream" if rules.raw else "")
         raise WireError(
@@ -96,6 +101,50 @@ async def receive_upload(request: web.Request, rules: UploadRules) -> AsyncItera
             code="unsupported_media_type",
             headers={"Accept-Post": accepted.replace(" or ", ", ")},
         )
+
+
+@asynccontextmanager
+async def receive_body(request: web.Request, rules: UploadRules) -> AsyncIterator[Upload]:
+    """The request's body as the file, whatever type it claims to be. Raises BadInput, TooLarge, DiskFull, WireError."""
+    refuse_oversize(request, rules.max_bytes)
+    _refuse_encoded(request.headers.get("Content-Encoding"))
+    async with incoming_file(rules.folder, rules.max_bytes) as incoming:
+        receiver = _Receiver(incoming, rules)
+        while chunk := await _moving(request.content.readany()):
+            if incoming.size == 0 and request.content_type == URLENCODED and chunk.isascii():
+                raise _missing_file(rules)  # really a form, then
+            await receiver.write(chunk)
+        await receiver.finish()
+        await incoming.flush()
+        yield _upload(StoredFile(incoming.path, incoming.size), "", [])
+
+
+class _Receiver:
+    """Takes a file's bytes. Where they are samples alone, a WAV header goes before them."""
+
+    def __init__(self, incoming: IncomingFile, rules: UploadRules) -> None:
+        self.parts = rules.file_parts
+        self._incoming = incoming
+        self._samples = rules.samples
+        self._head = bytearray()
+        """What came before it could be told; empty from then on."""
+
+    async def write(self, chunk: bytes) -> None:
+        """More of the file."""
+        if self._samples is None:
+            await self._incoming.write(chunk)
+            return
+        self._head += chunk
+        if len(self._head) >= HEAD_BYTES:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """The file is complete, or enough of it is there to tell what it is."""
+        if self._samples is not None and self._head:
+            if not is_container(bytes(self._head[:HEAD_BYTES])):
+                await self._incoming.write(wav_header(self._samples))
+            await self._incoming.write(self._head)
+            self._samples = None
 
 
 def refuse_oversize(request: web.BaseRequest, max_bytes: int) -> None:
@@ -145,10 +194,9 @@ async def read_fields(request: web.Request) -> list[tuple[str, str]]:
     return (await _read_multipart(request, None))[1]
 
 
-async def _read_multipart(
-    request: web.Request, incoming: IncomingFile | None
-) -> tuple[str | None, list[tuple[str, str]]]:
-    """Name of the file that went to `incoming` (None: there was none), and the fields. None takes no file."""
+async def _read_multipart(request: web.Request, receiver: _Receiver | None) -> tuple[str | None, list[tuple[str, str]]]:
+    """Name of the file that went to `receiver` (None: there was none), and the fields. None takes no file."""
+    file_parts = FILE_PARTS if receiver is None else receiver.parts
     filename: str | None = None
     fields: list[tuple[str, str]] = []
     weight = 0
@@ -158,26 +206,27 @@ async def _read_multipart(
             if not isinstance(part, BodyPartReader):
                 raise BadInput("A form must not contain another multipart body.", code="bad_multipart")
             name = _checked_name(part)
-            if name not in FILE_PARTS and part.filename is None:
+            if name not in file_parts and part.filename is None:
                 if len(fields) >= MAX_FIELDS:
                     raise BadInput(f"A form may have {MAX_FIELDS} fields.", code="too_many_fields")
                 fields.append((name, await _field(part, name, MAX_FIELDS_BYTES - weight)))
                 weight += len(fields[-1][1])
                 continue
-            if incoming is None:
+            if receiver is None:
                 raise BadInput("No file is expected here.", param=name[:64], code="unexpected_file")
-            if name not in FILE_PARTS:
+            if name not in file_parts:
                 raise BadInput(
-                    f"Send the audio as a part named file, not {name[:64]!r}.",
+                    f"Send the audio as a part named {file_parts[0]}, not {name[:64]!r}.",
                     param=name[:64],
-                    accepted=("file",),
+                    accepted=(file_parts[0],),
                     code="unknown_file_part",
                 )
             if filename is not None:
-                raise BadInput("Send one file per request.", param="file", code="several_files")
+                raise BadInput("Send one file per request.", param=file_parts[0], code="several_files")
             filename = _clean_name(part.filename)
             while chunk := await _moving(part.read_chunk(READ_BYTES)):
-                await incoming.write(chunk)
+                await receiver.write(chunk)
+            await receiver.finish()
     except (ValueError, AssertionError, LookupError, RuntimeError, HttpProcessingError) as e:
         # What aiohttp's reader raises for a body that is not the multipart it claims to be.
         raise BadInput(f"The multipart body is broken: {_one_line(e)}.", code="bad_multipart") from e
@@ -245,9 +294,10 @@ def _is_raw(request: web.Request) -> bool:
     )
 
 
-def _missing_file() -> BadInput:
+def _missing_file(rules: UploadRules) -> BadInput:
+    name = rules.file_parts[0]
     return BadInput(
-        "Send the audio as a multipart part named file.", param="file", accepted=("file",), code="missing_file"
+        f"Send the audio as a multipart part named {name}.", param=name, accepted=(name,), code="missing_file"
     )
 
 
