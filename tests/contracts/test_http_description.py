@@ -106,6 +106,10 @@ SPEECH = clips("en")[0].path.read_bytes()
             },
         ),
         ("/v1/audio/transcriptions", {"model": "nope"}),
+        ("/asr", {"output": "srt"}),
+        ("/asr", {"output": "json", "task": "sing"}),
+        ("/asr", {"model": "nope"}),
+        ("/detect-language", {}),
         ("/v1/audio/transcriptions", {}),
     ],
 )
@@ -113,7 +117,9 @@ def test_answers_to_a_file_are_as_described(client: httpx.Client, path: str, opt
     check(client.post(path, files={"file": SPEECH}, data=options), path)
 
 
-@pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions", "/v1/audio/translations"])
+@pytest.mark.parametrize(
+    "path", ["/transcribe", "/v1/audio/transcriptions", "/v1/audio/translations", "/asr", "/detect-language"]
+)
 def test_answers_to_what_is_no_speech_are_as_described(client: httpx.Client, path: str) -> None:
     noise, model = b"no audio at all" * 99, {"model": "whisper-1"} if "v1" in path else {}
 

@@ -13,7 +13,16 @@ from aiohttp.typedefs import Handler, Middleware
 
 from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavailable
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
-from whisperlive_hybrid.transports.http import health, live_socket, native, openai, openapi, pages, wire_log
+from whisperlive_hybrid.transports.http import (
+    asr_webservice,
+    health,
+    live_socket,
+    native,
+    openai,
+    openapi,
+    pages,
+    wire_log,
+)
 from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
 from whisperlive_hybrid.transports.http.door import DOORS as DOORS_KEY
 from whisperlive_hybrid.transports.http.door import HttpDoor, refusal
@@ -29,6 +38,7 @@ DOORS: tuple[HttpDoor, ...] = (
     pages.DOOR,
     health.DOOR,
     native.DOOR,
+    asr_webservice.DOOR,
     openai.DOOR,
     live_socket.DOOR,
 )

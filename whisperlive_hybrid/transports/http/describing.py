@@ -106,6 +106,7 @@ def faults(schema: str, *statuses: str) -> Json:
         "429": "Full; Retry-After says when to come again.",
         "500": "Our fault; the log tells more under the answer's x-request-id.",
         "503": "Full, loading or shutting down; Retry-After says when to come again.",
+        "504": "Not done in time.",
         "507": "No room for the upload.",
     }
     if schema == "OpenAIError":

@@ -56,7 +56,7 @@ class UploadRules:
     file_parts: tuple[str, ...] = FILE_PARTS
     """What the part with the file may be called."""
     samples: SampleFormat | None = None
-    """What a file is that does not begin as one: samples alone, which are kept as a WAV file. None: it is kept as it is."""
+    """What a file is that does not begin as one: samples alone, kept as a WAV file. None: all are kept as they are."""
 
 
 def upload_rules(services: HttpServices, *, raw: bool) -> UploadRules:
