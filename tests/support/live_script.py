@@ -119,6 +119,22 @@ class Talk:
         self.position = again
         return self._act()
 
+    def change(self, options: LiveOptions, model: str = "m") -> list[Event]:
+        """What comes is to be heard with other options."""
+        self.options = options
+        self.session.change(options, model, self.partial_model, self.now)
+        return self._act()
+
+    def discard(self) -> list[Event]:
+        """What runs is forgotten."""
+        self.session.discard(self.now)
+        return self._act()
+
+    def mark_turn(self, id: str | int, *, spoken: bool) -> list[Event]:
+        """A turn ends; a running utterance has been ended before."""
+        self.session.mark_turn(id, spoken=spoken)
+        return self._act()
+
     def flush(self, id: str | int) -> list[Event]:
         """The client wants to know when all that was said is final; a running utterance has been ended before."""
         self.session.mark_flush(id)

@@ -33,6 +33,8 @@ class LiveOptions:
     prompt: str | None = None
     hotwords: str | None = None
     speech: SpeechOptions = field(default_factory=SpeechOptions)
+    every_final: bool = False
+    """Tell a final of each utterance, even where no words were heard."""
     max_speakers: int | None = None
     """So many are told apart at most; None is as many as there are."""
     known_speakers: tuple[KnownSpeaker, ...] = ()
@@ -61,6 +63,31 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """Hear what comes after it as `options` say.
+
+    An utterance that has ended is finished as it was begun; one that runs goes on with the new options, and ends where
+    they tell speech from silence in another way. Not for sessions that another process may go on with.
+    """
+
+    options: LiveOptions
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """Finalize what was said so far, and let no utterance after it reach back before it. Answered by TurnEnded."""
+
+    id: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Forget speech that has not ended: it gets no final. Answered by TurnEnded."""
+
+    id: str | int
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """No more audio: finalize everything, then `done`."""
 
@@ -81,4 +108,6 @@ class Ping:
     id: str | int | None
 
 
-Command: TypeAlias = Start | Audio | Flush | Stop | Resume | Ping
+Work: TypeAlias = Audio | Flush | Change | EndTurn | Discard | Stop
+"""Worked off by the session, in order."""
+Command: TypeAlias = Start | Work | Resume | Ping

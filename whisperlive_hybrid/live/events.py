@@ -31,10 +31,11 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class SpeechState:
-    """Speech began or ended at `at`."""
+    """Speech began or ended at `at`, with the first or last of the segments between."""
 
     state: Literal["started", "stopped"]
     at: float
+    segment: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,18 @@ class Flushed:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """What was said before the EndTurn or Discard with this `id` are the segments before number `segment`.
+
+    `spoken`: an utterance ran until then.
+    """
+
+    id: str | int
+    segment: int
+    spoken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Something was wrong; a `fatal` one is followed by a close."""
 
@@ -129,6 +142,8 @@ class Failed:
     retry_after_s: float | None = None
     param: str | None = None
     accepted: tuple[str, ...] = ()
+    segment: int | None = None
+    """Which segment has failed."""
 
 
 def failed_by(error: HybridError, *, fatal: bool) -> Failed:
@@ -167,6 +182,7 @@ Event: TypeAlias = (
     | GoAway
     | Pong
     | Flushed
+    | TurnEnded
     | Failed
     | Done
 )

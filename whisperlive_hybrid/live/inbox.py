@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, TypeAlias
 
-from whisperlive_hybrid.live.commands import Audio, Flush, LiveOptions, Stop
+from whisperlive_hybrid.live.commands import Audio, LiveOptions, Work
 from whisperlive_hybrid.live.events import GoAway
 
-Command: TypeAlias = Audio | Flush | Stop | GoAway
+Command: TypeAlias = Work | GoAway
 
 INBOX_S: Final = 10.0
 """More audio than this is not read from the connection. The largest message may come on top."""
@@ -26,10 +26,14 @@ class Inbox:
     """Commands in order."""
 
     def __init__(self, options: LiveOptions) -> None:
-        size = SAMPLE_BYTES.get(options.codec or "")
-        self._fixed_rate = None if size is None else float(size * options.channels * options.sample_rate)
         self._commands: deque[Command] = deque()
         self._n_bytes = 0
+        self.change(options)
+
+    def change(self, options: LiveOptions) -> None:
+        """Audio comes in another form from now on."""
+        size = SAMPLE_BYTES.get(options.codec or "")
+        self._fixed_rate = None if size is None else float(size * options.channels * options.sample_rate)
         self._decoded_bytes = 0
         self._decoded_s = 0.0
 

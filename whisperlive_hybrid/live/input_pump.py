@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from whisperlive_hybrid.audio.codecs import make_decoder
 from whisperlive_hybrid.audio.decoder import StreamDecoder
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples, seconds
 from whisperlive_hybrid.errors import BadInput, HybridError
-from whisperlive_hybrid.live.commands import Audio, Flush, LiveOptions, Stop
+from whisperlive_hybrid.live.commands import Audio, Change, Discard, EndTurn, Flush, LiveOptions, Stop
 from whisperlive_hybrid.live.events import Event, GoAway, failed_by
 from whisperlive_hybrid.live.frames import FrameLedger
 from whisperlive_hybrid.live.inbox import SAMPLE_BYTES, Command, Inbox
 from whisperlive_hybrid.live.throttle import Throttle
 from whisperlive_hybrid.speech.segmenter import Segmenter
-from whisperlive_hybrid.speech.speech import SpeechEvent
+from whisperlive_hybrid.speech.speech import SpeechEvent, SpeechOptions
 from whisperlive_hybrid.speech.vad_batcher import VadStream
 
 PCM_SLICE: Final = 2**14
@@ -62,6 +64,18 @@ class Hearer(Protocol):
 
     def flushed(self, id: str | int) -> None:
         """All speech before a Flush with this `id` has been heard."""
+        ...
+
+    def turn_ended(self, id: str | int, *, spoken: bool) -> None:
+        """All speech before an EndTurn or Discard with this `id` has been heard; `spoken`: some ran until then."""
+        ...
+
+    def discard(self) -> None:
+        """The utterance that runs, if one does, is forgotten."""
+        ...
+
+    async def change(self, options: LiveOptions) -> LiveOptions:
+        """What comes is to be heard as `options` say; returns those that could be had."""
         ...
 
     def tell(self, event: Event) -> None:
@@ -110,7 +124,7 @@ class InputPump:
         self._threads = threads
         self._throttle = throttle
         self._snapshots = snapshots
-        self._sample_bytes = SAMPLE_BYTES.get(options.codec or "")
+        self._options = options
         self._inbox = Inbox(options)
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -196,6 +210,18 @@ class InputPump:
                 self.flush()
                 if id is not None:
                     self._hearer.flushed(id)
+            case EndTurn(id):
+                spoken = self._ears.segmenter.speaking
+                self.flush()
+                self._begin_anew(self._ears.segmenter.options)
+                self._hearer.turn_ended(id, spoken=spoken)
+            case Discard(id):
+                spoken = self._ears.segmenter.speaking
+                self._begin_anew(self._ears.segmenter.options)
+                self._hearer.discard()
+                self._hearer.turn_ended(id, spoken=spoken)
+            case Change(options):
+                await self._change(options)
             case Stop():
                 self._mark()
                 await self._hear_tail()
@@ -206,9 +232,30 @@ class InputPump:
                 self.finished = True
                 self._hearer.leave(command)
 
+    async def _change(self, wanted: LiveOptions) -> None:
+        options = await self._hearer.change(wanted)
+        if _audio_of(options) != _audio_of(self._options):
+            with suppress(BadInput):  # half a sample before a change is nothing that anybody said
+                tail = self._ears.decoder.flush()
+                self.decoded += len(tail)
+                await self._hear(tail)
+            decoder = make_decoder(options.codec, sample_rate=options.sample_rate, channels=options.channels)
+            self._ears = replace(self._ears, decoder=decoder)
+            self._inbox.change(options)
+        if options.speech != self._ears.segmenter.options:
+            self.flush()
+            self._begin_anew(options.speech)
+        self._options = options
+
+    def _begin_anew(self, options: SpeechOptions) -> None:
+        """Look for speech from here on, whatever was heard before."""
+        segmenter = Segmenter(options, self.heard, unscored=self._ears.vad.unscored)
+        self._ears = replace(self._ears, segmenter=segmenter)
+
     async def _listen(self, data: bytes) -> None:
         """One binary message."""
-        step = CODED_SLICE if self._sample_bytes is None else PCM_SLICE * self._sample_bytes
+        size = SAMPLE_BYTES.get(self._options.codec or "")
+        step = CODED_SLICE if size is None else PCM_SLICE * size
         for i in range(0, len(data), step):
             part = data[i : i + step]
             samples = await self._decode(part)
@@ -226,7 +273,7 @@ class InputPump:
             self._frames.mark()
 
     async def _decode(self, data: bytes) -> Samples:
-        if self._sample_bytes is not None:
+        if self._options.codec in SAMPLE_BYTES:
             return self._ears.decoder.feed(data)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._ears.decoder.feed, data)
 
@@ -258,3 +305,7 @@ class InputPump:
             return
         self.decoded += len(tail)
         await self._hear(tail)
+
+
+def _audio_of(options: LiveOptions) -> tuple[str | None, int, int]:
+    return options.codec, options.sample_rate, options.channels

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from whisperlive_hybrid.errors import Conflict, HybridError
-from whisperlive_hybrid.live.commands import Audio, Command, Flush, Ping, Start, Stop
+from whisperlive_hybrid.live.commands import Audio, Change, Command, Discard, EndTurn, Flush, Ping, Start, Stop, Work
 from whisperlive_hybrid.live.events import Event, Failed, Pong, failed_by
 from whisperlive_hybrid.live.replay import EventLog, Numbered
 
@@ -27,7 +27,7 @@ class HeldSession(Protocol):
     closing: Closing | None
     """Set when everything is told."""
 
-    async def take(self, command: Audio | Flush | Stop, link: Link) -> None:
+    async def take(self, command: Work, link: Link) -> None:
         """Add to what is to be worked off; waits while that is too much."""
         ...
 
@@ -66,7 +66,7 @@ class Link:
             return
         self.session.touch()
         match command:
-            case Audio() | Flush() | Stop():
+            case Audio() | Flush() | Change() | EndTurn() | Discard() | Stop():
                 await self.session.take(command, self)
             case Ping(id):
                 self.session.tell(Pong(id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,7 +64,7 @@ class Opener:
     async def new(self, options: LiveOptions) -> Beginning:
         """A session that has heard nothing. Raises BadInput (codec), NotFound or ModelUnavailable (model)."""
         decoder = make_decoder(options.codec, sample_rate=options.sample_rate, channels=options.channels)
-        model, partial_model = await self._models_of(options)
+        model, partial_model = await self.models_of(options)
         session = Session(
             secrets.token_hex(8),
             options,
@@ -93,7 +93,7 @@ class Opener:
         )
         vad = self.vad.open("live", snapshot=mark.vad or None)
         try:
-            model, partial_model = await self._models_of(options)
+            model, partial_model = await self.models_of(options)
         except BaseException:
             vad.close()
             raise
@@ -116,21 +116,25 @@ class Opener:
         ears = Ears(decoder, vad, segmenter)
         return Beginning(session, options, model, partial_model, token, ears, log, mark, store)
 
-    async def _models_of(self, options: LiveOptions) -> tuple[str, str | None]:
-        """Load and hold the models of a session; their full names.
+    async def models_of(self, options: LiveOptions, held: Sequence[str] = ()) -> tuple[str, str | None]:
+        """Load the models of a session and hold them, unless they are `held` already; their full names.
 
-        A session that goes on asks anew: the next process may have been told to use others.
+        A session that goes on asks anew: the next process may have been told to use others. Raises NotFound or
+        ModelUnavailable.
         """
         model = await self.engine.load(options.model or self.models.final)
-        self.engine.hold(model)
+        if model not in held:
+            self.engine.hold(model)
         if self.models.partial is None:
             return model, None
         try:
             other = await self.engine.load(self.models.partial)
         except BaseException:
-            self.engine.release(model)
+            if model not in held:
+                self.engine.release(model)
             raise
         if other == model:
             return model, None
-        self.engine.hold(other)
+        if other not in held:
+            self.engine.hold(other)
         return model, other

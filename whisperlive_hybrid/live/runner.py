@@ -24,7 +24,8 @@ from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.registry import Registry, no_such_session
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.rules import LiveRules
-from whisperlive_hybrid.live.running_session import RunningSession, Surroundings
+from whisperlive_hybrid.live.running_session import RunningSession
+from whisperlive_hybrid.live.surroundings import Surroundings
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class LiveService:
             self._on_let_go,
             self._on_lost,
             self._on_timing,
+            self._opener.models_of,
             self._limits.max_speed,
         )
         return self
@@ -203,6 +205,7 @@ class LiveService:
         speech = settings.pop("speech")
         settings["model"] = model
         settings["language"] = options.language or "auto"
+        del settings["every_final"]
         settings["diarize"] = False  # speakers are not told apart yet, whatever was asked for
         settings["known_speakers"] = [known.name for known in options.known_speakers]
         settings["vad"] = {k: speech[k] for k in ("threshold", "min_silence_ms", "overlap_ms", "max_utterance_s")}

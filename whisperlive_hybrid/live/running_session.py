@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from whisperlive_hybrid.audio.samples import seconds
@@ -21,41 +20,22 @@ from whisperlive_hybrid.errors import HybridError, Unavailable
 from whisperlive_hybrid.live.actions import Cancel, Close, Run, Send
 from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Checkpoint, Checkpointer
-from whisperlive_hybrid.live.commands import Audio, Flush, Stop
+from whisperlive_hybrid.live.commands import Change, LiveOptions, Work
 from whisperlive_hybrid.live.events import Done, Event, Failed, GoAway, Heartbeat, failed_by
 from whisperlive_hybrid.live.input_pump import InputPump
 from whisperlive_hybrid.live.link import Closing, Link
 from whisperlive_hybrid.live.pacing import Pace
 from whisperlive_hybrid.live.progress import SILENT_INTERVAL_S, Progress
 from whisperlive_hybrid.live.replay import Numbered
+from whisperlive_hybrid.live.surroundings import Surroundings
 from whisperlive_hybrid.live.throttle import Throttle
-from whisperlive_hybrid.live.window_tasks import Outcome, Transcriber, WindowTasks
+from whisperlive_hybrid.live.window_tasks import Outcome, WindowTasks
 from whisperlive_hybrid.speech.speech import SpeechEvent
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING_EVENTS: Final = 256
 """Events a client has not fetched: finals, mostly, because newer partials replace older ones. More is a slow client."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all sessions of a server share."""
-
-    engine: Transcriber
-    threads: Executor
-    """Where audio is decoded."""
-    heartbeat_s: float
-    idle_s: float
-    on_let_go: Callable[[RunningSession, bool], None]
-    """Called when the session lost its connection; True when nobody will come back."""
-    on_lost: Callable[[RunningSession], None]
-    """Called when another process has taken the session over."""
-    on_timing: Callable[[float, float], None]
-    """How long a window waited and how long it took, in seconds."""
-    max_speed: float = 0.0
-    """Audio is worked off at so many times real time at most, once `burst_s` of it were ahead; 0 is any."""
-    burst_s: float = 120.0
 
 
 class RunningSession:
@@ -69,6 +49,8 @@ class RunningSession:
         """Set when everything is told."""
         self._beginning = beginning
         self._session = beginning.session
+        self._options = beginning.options
+        self._model, self._partial_model = beginning.model, beginning.partial_model
         self._around = surroundings
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
@@ -76,6 +58,8 @@ class RunningSession:
         self._progress = Progress(self._now(), beginning.mark, SILENT_INTERVAL_S if durable else 0.0)
         self._checkpointer = Checkpointer(self.id, beginning.store, self._on_written, self._on_lost)
         self._windows = WindowTasks(self.id, surroundings.engine, self._on_outcome, surroundings.on_timing)
+        self._more_models: list[str] = []
+        """Those it has changed to."""
         self._link: Link | None = None
         self._ending: tuple[Failed | None, Closing] | None = None
         """What to say and how to close once everything is final, other than by `stop`."""
@@ -113,7 +97,7 @@ class RunningSession:
     @property
     def models(self) -> list[str]:
         """Names of the models it uses."""
-        return self._beginning.models
+        return [*self._beginning.models, *self._more_models]
 
     @property
     def resumable(self) -> bool:
@@ -154,8 +138,10 @@ class RunningSession:
             self._link.wake()
         return numbered
 
-    async def take(self, command: Audio | Flush | Stop, link: Link) -> None:
+    async def take(self, command: Work, link: Link) -> None:
         """Add to the inbox, waiting for room. Nothing is taken from a connection that has been taken over."""
+        if isinstance(command, Change) and self.resumable:
+            raise ValueError("options of a session that another process may go on with do not change")
         while self._pump.full and not link.ended:
             await self._pump.wait_for_room()
         if link.ended or self._ending is not None:
@@ -213,6 +199,32 @@ class RunningSession:
         """See Hearer."""
         self._session.mark_flush(id)
         self._apply()
+
+    def turn_ended(self, id: str | int, *, spoken: bool) -> None:
+        """See Hearer."""
+        self._session.mark_turn(id, spoken=spoken)
+        self._apply()
+
+    def discard(self) -> None:
+        """See Hearer."""
+        self._session.discard(self._now())
+        self._apply()
+
+    async def change(self, options: LiveOptions) -> LiveOptions:
+        """See Hearer: where the models cannot be had, the client is told and the old ones stay."""
+        if options.model != self._options.model:
+            try:
+                self._model, self._partial_model = await self._around.take_models(options, self.models)
+            except HybridError as error:
+                self.tell(failed_by(error, fatal=False))
+                options = replace(options, model=self._options.model)
+            else:
+                used = {self._model, self._partial_model} - {None, *self.models}
+                self._more_models += [name for name in used if name is not None]
+        self._options = options
+        self._session.change(options, self._model, self._partial_model, self._now())
+        self._apply()
+        return options
 
     def stop(self, audio_s: float) -> None:
         """See Hearer."""

@@ -50,7 +50,7 @@ from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, N
 from whisperlive_hybrid.live.actions import Action, Cancel, Close, Run, Send
 from whisperlive_hybrid.live.asking import Asking
 from whisperlive_hybrid.live.commands import LiveOptions
-from whisperlive_hybrid.live.events import Done, Flushed, SpeechState, Status
+from whisperlive_hybrid.live.events import Done, Flushed, SpeechState, Status, TurnEnded
 from whisperlive_hybrid.live.pacing import Lead, Pace
 from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.rules import LiveRules
@@ -82,11 +82,9 @@ class Session:
         state: SessionState | None = None,
     ) -> None:
         self.id = id
-        self._options = options
         self._rules = rules or LiveRules()
         self._policy = policy or AgreedOrSure()
-        self._asking = Asking(id, options, self._rules, model, partial_model or model)
-        self._overlap = n_samples(options.speech.overlap_ms / 1000)
+        self._set_options(options, model, partial_model)
         self._pace = Pace(self._rules.partial_interval_s)
         self._told = state or SessionState()
         self._next_segment = self._told.next_segment
@@ -174,6 +172,32 @@ class Session:
             self._actions.append(Send(status))
         self._ask(now)
 
+    def change(self, options: LiveOptions, model: str, partial_model: str | None, now: float) -> None:
+        """What has not ended is heard with these options and models from now on."""
+        self._set_options(options, model, partial_model)
+        if self._running is not None:
+            self._drop_partial()
+            self._drop_speculation(self._running, unless_end=None)
+            self._running.newest = self._running.speculated = None
+        self._ask(now)
+
+    def discard(self, now: float) -> None:
+        """The segmenter has forgotten the running utterance: there will be no final of it."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        self._drop_partial()
+        self._drop_speculation(running, unless_end=None)
+        self._cut_at = None
+        if self._ending:
+            self._ending[-1].continued_at = None
+        self._actions.append(Send(SpeechState("stopped", seconds(running.audio.end), running.segment)))
+        self._tell()
+
+    def mark_turn(self, id: str | int, *, spoken: bool) -> None:
+        """Say which segments were heard until now."""
+        self._actions.append(Send(TurnEnded(id, self._next_segment, spoken)))
+
     def mark_flush(self, id: str | int) -> None:
         """The segmenter was flushed: say so when the finals of all that was heard until now are told."""
         self._flushes.append((self._next_segment, id))
@@ -234,6 +258,11 @@ class Session:
         """The client sends faster than anybody speaks: it may have what the others leave."""
         return self._lead.seconds > self._rules.ahead_s
 
+    def _set_options(self, options: LiveOptions, model: str, partial_model: str | None) -> None:
+        self._options = options
+        self._asking = Asking(self.id, options, self._rules, model, partial_model or model)
+        self._overlap = n_samples(options.speech.overlap_ms / 1000)
+
     # --- utterances ------------------------------------------------------------------------------------------------
 
     def _begin(self, at: int) -> None:
@@ -245,7 +274,7 @@ class Session:
                 self._ending[-1].continued_at = at
         else:
             self._cut_at = None
-            self._actions.append(Send(SpeechState("started", seconds(at))))
+            self._actions.append(Send(SpeechState("started", seconds(at), self._running.segment)))
 
     def _end(self, at: int, *, forced: bool, now: float) -> None:
         running = self._require_running()
@@ -255,20 +284,10 @@ class Session:
         self._drop_speculation(running, unless_end=None if forced else at)
         self._cut_at = at if forced else None
         if not forced:
-            self._actions.append(Send(SpeechState("stopped", seconds(at))))
-        ending = EndingUtterance(
-            running.segment,
-            running.audio,
-            at,
-            cut=forced,
-            after_cut=running.after_cut,
-            shown=running.transcript.shown,
-            fallback=running.transcript.text(),
-            # Who sends faster than real time goes behind other sessions' finals.
-            deadline=now + self._rules.final_within_s * (1 + len(self._ending)) + max(0.0, self._lead.seconds),
-            silent_from=running.silent_from,
-            asked=running.audio.start,
-        )
+            self._actions.append(Send(SpeechState("stopped", seconds(at), running.segment)))
+        # Who sends faster than real time goes behind other sessions' finals.
+        deadline = now + self._rules.final_within_s * (1 + len(self._ending)) + max(0.0, self._lead.seconds)
+        ending = EndingUtterance.of(running, self._asking, at, cut=forced, deadline=deadline)
         self._ending.append(ending)
         self._lead.advance(max(0.0, self._rules.least_utterance_s - seconds(ending.n_samples)), now)
         if running.speculation is not None:
@@ -294,7 +313,7 @@ class Session:
         for ending in list(self._ending)[:at_once]:
             due = ending.retry_at is None or ending.retry_at <= now
             if not ending.complete and ending.window_id is None and due:
-                window = self._asking.final(ending, self._told)
+                window = ending.asking.final(ending, self._told)
                 ending.window_id, ending.retry_at = window.id, None
                 ending.tries += 1
                 self._actions.append(Run(window))
@@ -386,7 +405,7 @@ class Session:
     def _add_part(self, ending: EndingUtterance, hypothesis: Hypothesis) -> None:
         ending.add(hypothesis)
         kept = self._told.language
-        if not ending.complete or self._options.language is not None or kept is None:
+        if not ending.complete or ending.asking.options.language is not None or kept is None:
             return
         if ending.in_doubt:
             ending.choose_language(self._rules.keep_language)
@@ -398,7 +417,8 @@ class Session:
         self._tell_flushed()
         while self._ending and self._ending[0].complete:
             ending = self._ending.popleft()
-            self._told, events = final_of(ending, self._told, self._options, self._rules, self._asking.model)
+            asking = ending.asking
+            self._told, events = final_of(ending, self._told, asking.options, self._rules, asking.model)
             self._actions += [Send(event) for event in events]
             self._tell_flushed()
         if self._stopping is not None and self.idle and not self._closed:

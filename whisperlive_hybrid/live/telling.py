@@ -99,7 +99,7 @@ def final_of(
     start, end = seconds(ending.audio.start), seconds(ending.end)
     if ending.failed is not None:
         message = f"Segment {ending.segment} ({start:.2f} to {end:.2f} s) could not be finalized: {ending.failed}"
-        events.append(Failed("final_failed", message, fatal=False))
+        events.append(Failed("final_failed", message, fatal=False, segment=ending.segment))
     heard = heard_in(ending, told.seam, told.cut_at)
     if ending.failed is None and _is_noise(ending, heard, options, rules):
         heard = Heard()
@@ -120,7 +120,7 @@ def final_of(
     )
     if text and ending.failed is None:
         after = _learn(after, ending, heard, options, rules)
-    if text or ending.shown:
+    if text or ending.shown or options.every_final:
         words = heard.words if options.words else None
         language = heard.language or told.language or options.language or "und"
         events.append(Final(ending.segment, start, end, text, language, model, heard.confidence, words))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.live.seam import n_repeated
 from whisperlive_hybrid.live.transcript import UtteranceTranscript, key_of
+
+if TYPE_CHECKING:
+    from whisperlive_hybrid.live.asking import Asking
 
 
 class AudioBuffer:
@@ -104,6 +108,8 @@ class EndingUtterance:
     """Speech that ended and waits for its final."""
 
     segment: int
+    asking: Asking
+    """How its windows are made."""
     audio: AudioBuffer
     end: int
     cut: bool
@@ -131,6 +137,23 @@ class EndingUtterance:
     complete: bool = False
     failed: str | None = None
     """Why there will be no text from the engine."""
+
+    @classmethod
+    def of(cls, running: RunningUtterance, asking: Asking, end: int, *, cut: bool, deadline: float) -> EndingUtterance:
+        """What ran until `end`."""
+        return cls(
+            running.segment,
+            asking,
+            running.audio,
+            end,
+            cut=cut,
+            after_cut=running.after_cut,
+            shown=running.transcript.shown,
+            fallback=running.transcript.text(),
+            deadline=deadline,
+            silent_from=running.silent_from,
+            asked=running.audio.start,
+        )
 
     @property
     def segments(self) -> list[Segment]:

@@ -61,6 +61,7 @@ class Segmenter:
     ) -> None:
         if not 0 <= unscored < FRAME or (speaking_from is not None and speaking_from < start):
             raise ValueError(f"{unscored} samples before {start}, speaking from {speaking_from}")
+        self.options = options
         self._rise = options.threshold
         self._fall = (
             max(options.threshold - 0.15, 0.01) if options.negative_threshold is None else options.negative_threshold

@@ -24,7 +24,7 @@ def take_all(log: EventLog, *, release: bool = True) -> list[Numbered]:
 
 def test_events_are_numbered_without_gaps_when_they_are_taken() -> None:
     log = EventLog()
-    for event in (SpeechState("started", 0.0), final(0), Heartbeat()):
+    for event in (SpeechState("started", 0.0, 0), final(0), Heartbeat()):
         log.push(event)
     assert [(n.number, type(n.event)) for n in take_all(log)] == [(1, SpeechState), (2, Final), (3, Heartbeat)]
     assert log.take() is None
@@ -100,7 +100,7 @@ def test_however_often_a_connection_breaks_each_number_is_seen_once_and_all_fina
 
 def test_a_final_has_its_number_at_once_and_is_held_until_it_is_released() -> None:
     log = EventLog()
-    log.push(SpeechState("started", 0.0))
+    log.push(SpeechState("started", 0.0, 0))
     log.push(Partial(0, 0.0, 1.0, "one", ""))
     assert log.push(final(0)) == Numbered(2, final(0)), "what waited before it has a number, its partials are gone"
     log.push(Partial(1, 1.0, 2.0, "", "two"))
@@ -118,7 +118,7 @@ def test_a_final_has_its_number_at_once_and_is_held_until_it_is_released() -> No
 def test_what_is_given_again_does_not_make_a_client_that_comes_back_a_slow_one() -> None:
     log = EventLog()
     for i in range(300):
-        log.push(SpeechState("started", float(i)))
+        log.push(SpeechState("started", float(i), i))
     assert log.n_waiting == 300
     assert len(take_all(log)) == 300
     log.rewind(0)

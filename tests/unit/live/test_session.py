@@ -18,14 +18,14 @@ from whisperlive_hybrid.live.rules import LiveRules
 
 def test_an_utterance_from_start_to_final() -> None:
     talk = Talk()
-    assert talk.start(1.0) == [SpeechState("started", 1.0)]
+    assert talk.start(1.0) == [SpeechState("started", 1.0, 0)]
     talk.hear(0.7)
     assert talk.partial("one two") == [Partial(0, 1.0, 1.7, "", "one two")]
     talk.hear(0.5)
     assert talk.partial("one two three.") == [Partial(0, 1.0, 2.2, "one two", " three")]
     talk.hear(0.5)
     assert talk.partial("one two three four") == [Partial(0, 1.0, 2.7, " three", " four")]
-    assert talk.end() == [SpeechState("stopped", 2.7)]
+    assert talk.end() == [SpeechState("stopped", 2.7, 0)]
     (final,) = talk.answer("One, two, three, four.", log_probability=0.0)
     assert final == Final(0, 1.0, 2.7, "One, two, three, four.", "en", "m", 1.0)
     assert talk.shown() == "one two three four"

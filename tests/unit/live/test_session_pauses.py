@@ -32,7 +32,7 @@ def test_the_final_is_asked_for_in_the_pause_and_told_the_moment_the_utterance_e
     assert (window.start, len(window.samples)) == (0, round(1.2 * SAMPLE_RATE))
     assert talk.answer("one two.") == [Partial(0, 0.0, 1.2, "one", " two.")]
     stopped, final = talk.end()
-    assert stopped == SpeechState("stopped", 1.2)
+    assert stopped == SpeechState("stopped", 1.2, 0)
     assert isinstance(final, Final)
     assert (final.text, final.end) == ("one two.", 1.2)
     assert talk.running == {}, "nothing more is asked for"
@@ -40,7 +40,7 @@ def test_the_final_is_asked_for_in_the_pause_and_told_the_moment_the_utterance_e
 
 def test_a_final_under_way_at_the_end_is_waited_for() -> None:
     talk = paused()
-    assert talk.end() == [SpeechState("stopped", 1.2)]
+    assert talk.end() == [SpeechState("stopped", 1.2, 0)]
     assert talk.lanes == [Lane.FINAL]
     assert talk.cancelled == []
     assert [e.text for e in talk.answer("one two") if isinstance(e, Final)] == ["one two"]
@@ -127,7 +127,7 @@ def test_what_the_final_ahead_of_time_left_unheard_is_asked_for_at_the_end() -> 
     talk.partial("one two three four")
     talk.pause()
     assert talk.answer("one two", consumed_s=4.0) == [], "less than what is shown"
-    assert talk.end() == [SpeechState("stopped", 8.2)]
+    assert talk.end() == [SpeechState("stopped", 8.2, 0)]
     window = talk.window(Lane.FINAL)
     assert (window.start, window.end) == (4 * SAMPLE_RATE, round(8.2 * SAMPLE_RATE))
     talk.answer("three four")

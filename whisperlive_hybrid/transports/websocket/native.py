@@ -43,7 +43,9 @@ TYPES: Final[dict[type[Event], str]] = {
     events.Failed: "error",
     events.Done: "done",
 }
-_OMITTED: Final = frozenset({"words", "also", "param", "accepted", "retry_after_s"})
+_UNASKED: Final = (events.TurnEnded,)
+"""Answers to commands that this wire does not have."""
+_OMITTED: Final = frozenset({"words", "also", "param", "accepted", "retry_after_s", "segment"})
 """Fields that are left out when there is nothing to say (a list of words that was asked for stays, though empty)."""
 COMMANDS: Final = ("start", "flush", "stop", "resume", "ping")
 
@@ -97,7 +99,7 @@ class NativeDialect(Dialect):
 
     def send(self, event: Numbered) -> list[Message]:
         """See Dialect: one JSON text per event."""
-        return [encode(event)]
+        return [] if isinstance(event.event, _UNASKED) else [encode(event)]
 
     def refuse(self, error: HybridError) -> Refusal:
         """See Dialect: a fatal `error`, then the close code that fits."""

@@ -161,7 +161,7 @@ EVENTS: list[tuple[events.Event, dict[str, Any]]] = [
         },
     ),
     (events.Ack(3, 2), {"received": 3, "committed": 2}),
-    (events.SpeechState("started", 1.23456), {"state": "started", "at": 1.235}),
+    (events.SpeechState("started", 1.23456, 3), {"state": "started", "at": 1.235, "segment": 3}),
     (
         events.Partial(1, 0.5, 2.0, "one", " two"),
         {"segment": 1, "start": 0.5, "end": 2.0, "append": "one", "tentative": " two"},
@@ -216,7 +216,7 @@ def test_every_event_has_its_message(event: events.Event, fields: dict[str, Any]
 
 
 def test_no_event_is_forgotten() -> None:
-    assert set(TYPES) == set(get_args(events.Event)) == {type(event) for event, _ in EVENTS}
+    assert set(TYPES) == set(get_args(events.Event)) - {events.TurnEnded} == {type(event) for event, _ in EVENTS}
     assert len(set(TYPES.values())) == len(TYPES)
 
 
