@@ -41,6 +41,7 @@ PURE = {
     "diarization/turns.py",
     "diarization/assign.py",
     "jobs/speakers.py",
+    "jobs/chunk.py",
     "transports/start_options.py",
     "transports/live_door.py",
     "transports/turnstile.py",

@@ -25,6 +25,7 @@ from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment
 from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.errors import Refused
+from whisperlive_hybrid.jobs.chunk import Chunk, place_behind
 from whisperlive_hybrid.jobs.language import detect_language
 from whisperlive_hybrid.jobs.stitching import to_file_clock
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 OnSegments: TypeAlias = Callable[[Sequence[Segment]], None]
+OnChunk: TypeAlias = Callable[[Chunk], None]
 Heard: TypeAlias = list[tuple[PackedWindow, Hypothesis]]
 
 LANGUAGE_WINDOWS: Final = 3
@@ -98,15 +100,26 @@ class Pipeline:
         *,
         on_progress: OnProgress | None = None,
         on_segments: OnSegments | None = None,
+        on_chunk: OnChunk | None = None,
+        chunks: Sequence[Chunk] = (),
     ) -> Transcript:
         """Transcribe a file; `on_segments` is given segments in order as they become final.
 
-        Cancelling it ends the decoding child and takes the file's windows out of the engine. A file without speech
-        gives a transcript without segments. Raises Refused when too many files wait, UndecodableAudio or TooLarge for
-        the file, and what the engine raises.
+        `on_chunk` is given all that is known after each window; with `chunks` of a run before, in order and from the
+        first one on, this one goes on behind them and tells nothing of them again. Cancelling it ends the decoding
+        child and takes the file's windows out of the engine. A file without speech gives a transcript without
+        segments. Raises Refused when too many files wait, UndecodableAudio or TooLarge for the file, and what the
+        engine raises.
         """
         async with self._counted(), self._turn():
-            work = _FileWork(self, options, on_progress or _ignore, on_segments or _ignore)
+            work = _FileWork(
+                self,
+                options,
+                chunks,
+                on_progress=on_progress or _ignore,
+                on_segments=on_segments or _ignore,
+                on_chunk=on_chunk or _ignore,
+            )
             return await work.run(path)
 
     async def detect_language(self, path: Path, model: str | None = None) -> LanguageProbabilities:
@@ -149,13 +162,24 @@ class Pipeline:
 class _FileWork:
     """One file on its way."""
 
-    def __init__(self, pipeline: Pipeline, options: FileOptions, on_progress: OnProgress, on_segments: OnSegments):
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        options: FileOptions,
+        chunks: Sequence[Chunk],
+        *,
+        on_progress: OnProgress,
+        on_segments: OnSegments,
+        on_chunk: OnChunk,
+    ) -> None:
         self.owner = f"file-{next(_numbers)}"
         self._engine = pipeline.engine
         self._pipeline = pipeline
         self._options = options
         self._on_progress = on_progress
         self._on_segments = on_segments
+        self._on_chunk = on_chunk
+        self._place = place_behind(chunks)
         self._model = ""
         self._language = options.decode.language
         """None until it is given or detected."""
@@ -171,21 +195,37 @@ class _FileWork:
         self._speech = 0
         self._done_s = 0.0
         self._n_prompt_tokens: int | None = None
+        if chunks:
+            self._go_on_behind(chunks)
+
+    def _go_on_behind(self, chunks: Sequence[Chunk]) -> None:
+        last = chunks[-1]
+        self._segments = [segment for chunk in chunks for segment in chunk.segments]
+        self._language = last.language
+        self._detected = last.detected
+        self._silent_windows = last.silent_windows
+        self._said = None if last.said is None else list(last.said)
+        self._speech = last.speech
+        self._done_s = seconds(last.end)
+        self._n_prompt_tokens = last.n_prompt_tokens
 
     async def run(self, path: Path) -> Transcript:
         started = time.monotonic()
         pipeline, options = self._pipeline, self._options
         self._model = await self._engine.load(options.model)
         speech = replace(options.speech, max_utterance_s=min(options.speech.max_utterance_s, pipeline.window_s))
+        begin = self._place
         try:
             async with (
                 aclosing(decode_file(path, pipeline.limits, on_info=self._receive_info)) as blocks,
                 aclosing(self._counted(blocks)) as counted,
-                aclosing(utterances(counted, pipeline.vad, speech)) as spoken,
+                aclosing(_behind(counted, begin.hear_from)) as unheard,
+                aclosing(
+                    utterances(unheard, pipeline.vad, speech, start=begin.hear_from, deaf_until=begin.deaf_until)
+                ) as spoken,
                 aclosing(pack(spoken, pipeline.window_s)) as windows,
             ):
                 async for window in windows:
-                    self._speech += len(window.samples)
                     await self._send(window)
             while self._in_flight:
                 self._take(await self._in_flight.popleft())
@@ -256,7 +296,8 @@ class _FileWork:
             return
         if self._said is None:
             self._said = [self._options.decode.prompt or ""]
-        self._said.append("".join(segment.text for segment in hypothesis.segments))
+        text = "".join(self._said) + "".join(segment.text for segment in hypothesis.segments)
+        self._said = [text[-MAX_PROMPT_CHARS:]]
 
     def _take(self, heard: Heard) -> None:
         """Results of the next window in order."""
@@ -268,9 +309,23 @@ class _FileWork:
             self._n_prompt_tokens = heard[0][1].n_prompt_tokens
         self._settle_language(heard[0][1])
         self._segments += new
+        window = heard[0][0]
+        self._speech += len(window.samples)
         if new:
             self._on_segments(new)
-        self._done_s = heard[-1][0].end_s
+        self._on_chunk(
+            Chunk(
+                tuple(new),
+                end=window.end,
+                speech=self._speech,
+                language=self._language,
+                detected=self._detected,
+                silent_windows=self._silent_windows,
+                said=None if self._said is None else tuple(self._said),
+                n_prompt_tokens=self._n_prompt_tokens,
+            )
+        )
+        self._done_s = window.end_s
         self._on_progress(Progress("transcribing", self._done_s, self._total_s))
 
     def _settle_language(self, hypothesis: Hypothesis) -> None:
@@ -305,6 +360,14 @@ class _FileWork:
             task.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
         self._engine.cancel(self.owner)
+
+
+async def _behind(blocks: AsyncIterable[Samples], start: int) -> AsyncGenerator[Samples]:
+    """The blocks from sample `start` on."""
+    async for block in blocks:
+        if start < len(block):
+            yield block[max(start, 0) :]
+        start -= len(block)
 
 
 def _ignore(_: object) -> None:

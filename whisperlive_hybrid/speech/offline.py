@@ -21,15 +21,21 @@ from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
 
 async def utterances(
-    blocks: AsyncIterable[Samples], vad: VadBatcher, options: SpeechOptions
+    blocks: AsyncIterable[Samples],
+    vad: VadBatcher,
+    options: SpeechOptions,
+    *,
+    start: int = 0,
+    deaf_until: int = 0,
 ) -> AsyncGenerator[Utterance]:
     """The utterances of a file, in order; no two share a sample (a forced cut repeats nothing here).
 
-    Takes the next block only when the last one's utterances are taken.
+    `start` is the number of the first sample in `blocks`; none of the utterances begins before `deaf_until`. Takes the
+    next block only when the last one's utterances are taken.
     """
     stream = vad.open("file")
-    segmenter = Segmenter(options)
-    collector = _Collector(options)
+    segmenter = Segmenter(options, start, deaf_until=deaf_until)
+    collector = _Collector(options, start, deaf_until)
     try:
         async for block in blocks:
             probabilities = await stream.probabilities(block)
@@ -45,13 +51,13 @@ async def utterances(
 class _Collector:
     """Makes utterances of a segmenter's events and the audio they speak of."""
 
-    def __init__(self, options: SpeechOptions) -> None:
-        self.audio = Tail()
+    def __init__(self, options: SpeechOptions, start: int, deaf_until: int) -> None:
+        self.audio = Tail(start)
         self._start: int | None = None
         """Where the running utterance began."""
         self._ended: tuple[int, int, int] | None = None
         """Start and end of the last utterance, and how far its end may still be moved."""
-        self._heard = 0
+        self._heard = deaf_until
         """End of the last utterance."""
         # A segmenter that ends an utterance after a shorter silence than the overlap has not yet heard all of that.
         silence = -(-options.min_silence_ms * SAMPLE_RATE // 1000 // FRAME) * FRAME
@@ -109,10 +115,15 @@ class PackedWindow:
         return self.pieces[0].start / SAMPLE_RATE
 
     @property
+    def end(self) -> int:
+        """Sample of the file that follows its speech."""
+        last = self.pieces[-1]
+        return last.start + last.end - last.begin
+
+    @property
     def end_s(self) -> float:
         """Where its speech ends on the file's clock."""
-        last = self.pieces[-1]
-        return (last.start + last.end - last.begin) / SAMPLE_RATE
+        return self.end / SAMPLE_RATE
 
     def to_clock(self, seconds_in_window: float, *, end: bool = False) -> float:
         """Seconds on the file's clock.

@@ -18,6 +18,7 @@ from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
 from whisperlive_hybrid.errors import BadInput, Refused, UndecodableAudio, WorkerLost
+from whisperlive_hybrid.jobs.chunk import Chunk
 from whisperlive_hybrid.jobs.pipeline import Pipeline
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress
 from whisperlive_hybrid.speech.speech import FILE_SPEECH
@@ -267,3 +268,37 @@ async def test_real_speech_through_the_real_engine(vad):
         timed = [w for s in transcript.segments for w in s.words]
         assert timed[0].start == pytest.approx(start, abs=0.5)
         assert timed[-1].end == pytest.approx(end, abs=0.75)  # the small model places its last word roughly
+
+
+@pytest.mark.parametrize("condition", [False, True])
+async def test_a_file_goes_on_behind_any_of_its_chunks(vad, condition):
+    """As after the death of a process: what comes behind is what would have come without it."""
+    async with Engine(EngineOptions(model="digits", device="cpu")) as engine:
+        await engine.ready()
+        await goes_on_behind_any_chunk(Pipeline(engine, vad, window_s=4.0), condition)
+
+
+async def goes_on_behind_any_chunk(pipeline: Pipeline, condition: bool) -> None:
+    options = FileOptions(condition_on_previous_text=condition)
+    chunks: list[Chunk] = []
+    whole = await pipeline.transcribe(CONVERSATION.path, options, on_chunk=chunks.append)
+    assert len(chunks) > 4
+    assert tuple(s for c in chunks for s in c.segments) == whole.segments
+    for n in range(1, len(chunks) + 1):
+        heard: list[Segment] = []
+        more: list[Chunk] = []
+        progress: list[float] = []
+        again = await pipeline.transcribe(
+            CONVERSATION.path,
+            options,
+            on_segments=heard.extend,
+            on_chunk=more.append,
+            on_progress=lambda p, into=progress: into.append(p.done_s),
+            chunks=chunks[:n],
+        )
+        assert again.text == whole.text
+        assert [(s.start, s.end) for s in again.segments] == [(s.start, s.end) for s in whole.segments]
+        assert tuple(heard) == again.segments[-len(heard) :] if heard else n == len(chunks)
+        assert len(more) == len(chunks) - n
+        assert (again.speech_s, again.language) == (whole.speech_s, whole.language)
+        assert min(progress) >= chunks[n - 1].end / SAMPLE_RATE

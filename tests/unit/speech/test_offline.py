@@ -125,3 +125,17 @@ def test_times_at_a_border_and_words_across_it():
     assert window.span_to_clock(0.9, 1.3) == (20.0, 20.3)
     assert (window.start_s, window.end_s) == (10.0, 22.0)
     assert window.to_clock(99.0) == 22.0
+
+
+async def test_hearing_goes_on_behind_an_utterance(vad):
+    """With ten seconds to warm up, what follows is as if all had been heard, but for a frame or two where two touch."""
+    samples = max(clips(conversations=True), key=lambda c: c.duration_s).samples()
+    whole = await heard(vad, samples, FILE_SPEECH)
+    assert len(whole) > 5
+    for n, told in enumerate(whole, 1):
+        start = max(0, told.end - 10 * SAMPLE_RATE) // 512 * 512
+        blocks = in_blocks(samples[start:], 50_000)
+        rest = [u async for u in utterances(blocks, vad, FILE_SPEECH, start=start, deaf_until=told.end)]
+        assert len(rest) == len(whole) - n
+        for again, before in zip(rest, whole[n:], strict=True):
+            assert (again.start, again.end) == pytest.approx((before.start, before.end), abs=0.1 * SAMPLE_RATE)
