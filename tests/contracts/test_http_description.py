@@ -110,6 +110,11 @@ SPEECH = clips("en")[0].path.read_bytes()
         ("/asr", {"output": "json", "task": "sing"}),
         ("/asr", {"model": "nope"}),
         ("/detect-language", {}),
+        ("/inference", {}),
+        ("/inference", {"response_format": "verbose_json"}),
+        ("/inference", {"response_format": "vtt"}),
+        ("/inference", {"temperature": "warm"}),
+        ("/inference", {"model": "nope"}),
         ("/v1/audio/transcriptions", {}),
     ],
 )
@@ -118,7 +123,8 @@ def test_answers_to_a_file_are_as_described(client: httpx.Client, path: str, opt
 
 
 @pytest.mark.parametrize(
-    "path", ["/transcribe", "/v1/audio/transcriptions", "/v1/audio/translations", "/asr", "/detect-language"]
+    "path",
+    ["/transcribe", "/v1/audio/transcriptions", "/v1/audio/translations", "/asr", "/detect-language", "/inference"],
 )
 def test_answers_to_what_is_no_speech_are_as_described(client: httpx.Client, path: str) -> None:
     noise, model = b"no audio at all" * 99, {"model": "whisper-1"} if "v1" in path else {}

@@ -21,6 +21,7 @@ from whisperlive_hybrid.transports.http import (
     openai,
     openapi,
     pages,
+    whisper_cpp,
     wire_log,
 )
 from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
@@ -39,6 +40,7 @@ DOORS: tuple[HttpDoor, ...] = (
     health.DOOR,
     native.DOOR,
     asr_webservice.DOOR,
+    whisper_cpp.DOOR,
     openai.DOOR,
     live_socket.DOOR,
 )
