@@ -189,6 +189,18 @@ class Settings(BaseSettings):
         ge=0,
     )
     max_live_sessions: int = _setting(64, "Live sessions at once; more are refused.", group="Live", ge=1)
+    max_connection_time_s: float = _setting(
+        0.0, "A WhisperLive client is disconnected after this; 0 is no limit.", unit="s", group="Live", ge=0
+    )
+    whisperlive_models: Literal["client", "server"] = _setting(
+        "client",
+        "Whose model WhisperLive clients get, which always name one: theirs, or the server's own where it cannot be "
+        "had; or always the server's (FINAL_MODEL, or the default).",
+        group="Live",
+    )
+    raw_pcm_input: bool = _setting(
+        False, "WhisperLive clients that name no audio_format send 16-bit integers instead of floats.", group="Live"
+    )
     live_idle_s: float = _setting(
         60.0, "A live connection without a message is closed after this.", unit="s", group="Live", ge=1
     )

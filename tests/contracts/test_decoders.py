@@ -52,6 +52,7 @@ STREAMS: dict[str, tuple[Make, bytes]] = {
         (np.repeat(melody(0.4, 44_100), 2) * 32767).astype("<i2").tobytes(),
     ),
     "f32 48 kHz": (lambda: make_decoder("pcm_f32le", sample_rate=48_000), melody(0.25).astype("<f4").tobytes()),
+    "u8 8 kHz": (lambda: make_decoder("pcm_u8", sample_rate=8_000), bytes(range(96, 160)) * 64),
     "µ-law 8 kHz": (lambda: make_decoder("pcm_mulaw", sample_rate=8_000), bytes(range(192, 256)) * 64),
     "A-law 8 kHz stereo": (
         lambda: make_decoder("pcm_alaw", sample_rate=8_000, channels=2),
@@ -115,7 +116,7 @@ def test_a_truncated_container_gives_what_is_there(name: str) -> None:
 def test_an_error_takes_nothing_away_from_what_came_before(name: str) -> None:
     """The samples of a message that breaks are returned; the error comes with the next call and stays."""
     make, data = STREAMS[name]
-    if name.startswith(("s16", "f32", "µ-law", "A-law")):
+    if name.startswith(("s16", "f32", "u8", "µ-law", "A-law")):
         return  # PCM cannot be wrong before its end
     whole = make().feed(data)
     broken = data + (b"\xff\xff" if name.startswith("opus") else b"\0" * 300_000)

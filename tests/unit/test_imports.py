@@ -46,6 +46,9 @@ PURE = {
     "transports/live_door.py",
     "transports/turnstile.py",
     "transports/websocket/native.py",
+    "transports/websocket/whisperlive.py",
+    "transports/websocket/whisperlive_config.py",
+    "transports/websocket/whisperlive_segments.py",
     "client/outbox.py",
 }
 """State machines: no I/O, no clock, no threads."""

@@ -15,7 +15,7 @@ from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
 from whisperlive_hybrid.audio.webm import EBML_MAGIC, WebmOpusDecoder
 from whisperlive_hybrid.errors import BadInput, UndecodableAudio
 
-Codec: TypeAlias = Literal["opus", "ogg-opus", "webm-opus", "pcm_s16le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"]
+Codec: TypeAlias = Literal["opus", "ogg-opus", "webm-opus", "pcm_s16le", "pcm_f32le", "pcm_u8", "pcm_mulaw", "pcm_alaw"]
 CODECS: tuple[Codec, ...] = get_args(Codec)
 MAX_CHANNELS = 8
 
@@ -64,6 +64,8 @@ def _fresh(codec: Codec | None, sample_rate: int, channels: int) -> StreamDecode
             return PcmDecoder("s16le", sample_rate=sample_rate, channels=channels)
         case "pcm_f32le":
             return PcmDecoder("f32le", sample_rate=sample_rate, channels=channels)
+        case "pcm_u8":
+            return PcmDecoder("u8", sample_rate=sample_rate, channels=channels)
         case "pcm_mulaw":
             return PcmDecoder("mulaw", sample_rate=sample_rate, channels=channels)
         case "pcm_alaw":

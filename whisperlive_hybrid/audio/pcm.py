@@ -1,4 +1,4 @@
-"""Live audio sample by sample: 16-bit integers or 32-bit floats, little-endian, or G.711; any rate, any channels."""
+"""Live audio sample by sample: 8- or 16-bit integers, 32-bit floats (little-endian), G.711; any rate, any channels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from whisperlive_hybrid.audio.samples import EMPTY, Samples, from_s16
 from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
 from whisperlive_hybrid.errors import UndecodableAudio
 
-SampleFormat: TypeAlias = Literal["s16le", "f32le", "mulaw", "alaw"]
-SAMPLE_BYTES: Final[dict[SampleFormat, int]] = {"s16le": 2, "f32le": 4, "mulaw": 1, "alaw": 1}
+SampleFormat: TypeAlias = Literal["s16le", "f32le", "u8", "mulaw", "alaw"]
+SAMPLE_BYTES: Final[dict[SampleFormat, int]] = {"s16le": 2, "f32le": 4, "u8": 1, "mulaw": 1, "alaw": 1}
 
 
 class PcmState(State, tag="pcm"):
@@ -85,6 +85,8 @@ class PcmDecoder:
                 np.clip(values, -1.0, 1.0, out=values)
             case "s16le":
                 values = from_s16(data)
+            case "u8":
+                values = (np.frombuffer(data, np.uint8).astype(np.float32) - np.float32(128)) / np.float32(128)
             case "mulaw" | "alaw":
                 table = MULAW if self._format == "mulaw" else ALAW
                 values = table[np.frombuffer(data, np.uint8)]

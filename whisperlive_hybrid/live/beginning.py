@@ -28,6 +28,8 @@ class Beginning:
     """Where it has a record, if another process may go on with it."""
     idle_s: float | None = None
     """How long its client may send nothing; None is as the server has it."""
+    flush_after_s: float | None = None
+    """What was said is finalized when its client has sent nothing for so long; None waits for more."""
 
     @property
     def models(self) -> list[str]:

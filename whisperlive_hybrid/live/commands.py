@@ -9,7 +9,7 @@ from whisperlive_hybrid.diarization.turns import KnownSpeaker
 from whisperlive_hybrid.engine.window import Task
 from whisperlive_hybrid.speech.speech import SpeechOptions
 
-Codec: TypeAlias = Literal["opus", "ogg-opus", "webm-opus", "pcm_s16le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"]
+Codec: TypeAlias = Literal["opus", "ogg-opus", "webm-opus", "pcm_s16le", "pcm_f32le", "pcm_u8", "pcm_mulaw", "pcm_alaw"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,9 @@ class Partial:
     end: float
     append: str
     tentative: str
+    language: str = field(default="", compare=False)
+    """As it was detected in this audio, or asked for; not part of what is said."""
+    language_probability: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Final:
     confidence: float
     words: tuple[Word, ...] | None = None
     """None unless asked for."""
+    language_probability: float = field(default=0.0, compare=False)
+    """1 where the language was asked for or is that of the session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ INBOX_S: Final = 10.0
 """More audio than this is not read from the connection. The largest message may come on top."""
 INBOX_BYTES: Final = 2 * 2**20
 """The same in bytes: the bound of memory."""
-SAMPLE_BYTES: Final = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1, "pcm_alaw": 1}
+SAMPLE_BYTES: Final = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_u8": 1, "pcm_mulaw": 1, "pcm_alaw": 1}
 """Of codecs whose bytes are samples."""
 _ASSUMED_OPUS: Final = 16_000 / 8
 """Bytes a second, until some audio was decoded: speech from a browser has about twice as many."""

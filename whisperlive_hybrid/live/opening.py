@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from whisperlive_hybrid.audio.codecs import make_decoder
+from whisperlive_hybrid.errors import ModelUnavailable, NotFound
 from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Store, Written, unpack, unpack_finals
 from whisperlive_hybrid.live.commands import LiveOptions
@@ -61,10 +62,19 @@ class Opener:
     models: LiveModels
     policy: Callable[[], CommitPolicy]
 
-    async def new(self, options: LiveOptions) -> Beginning:
-        """A session that has heard nothing. Raises BadInput (codec), NotFound or ModelUnavailable (model)."""
+    async def new(self, options: LiveOptions, *, any_model: bool = False) -> Beginning:
+        """A session that has heard nothing. Raises BadInput (codec), NotFound or ModelUnavailable (model).
+
+        `any_model`: where the model that `options` name cannot be had, the server's own will do.
+        """
         decoder = make_decoder(options.codec, sample_rate=options.sample_rate, channels=options.channels)
-        model, partial_model = await self.models_of(options)
+        try:
+            model, partial_model = await self.models_of(options)
+        except (NotFound, ModelUnavailable):
+            if not any_model or options.model is None:
+                raise
+            options = replace(options, model=None)
+            model, partial_model = await self.models_of(options)
         session = Session(
             secrets.token_hex(8),
             options,

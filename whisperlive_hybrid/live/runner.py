@@ -127,22 +127,34 @@ class LiveService:
         """Sessions that lost their connection and may be resumed."""
         return self._registry.n_waiting
 
-    async def open(self, options: LiveOptions, *, can_resume: bool = True, idle_s: float | None = None) -> Link:
+    async def open(
+        self,
+        options: LiveOptions,
+        *,
+        can_resume: bool = True,
+        idle_s: float | None = None,
+        flush_after_s: float | None = None,
+        any_model: bool = False,
+    ) -> Link:
         """A new session and its connection's hold on it. `can_resume`: its client knows how to come back to it.
-        `idle_s`: how long it may send nothing, where that is not as the limits say.
+        `idle_s`: how long it may send nothing, where that is not as the limits say; after `flush_after_s` of it what
+        was said is finalized. `any_model`: where that of the options cannot be had, the server's own will do.
 
         Raises Refused (full, shutting_down), BadInput (codec), NotFound or ModelUnavailable (model).
         """
         self._require_room()
         self._opening += 1
         try:
-            beginning = dataclasses.replace(await self._opener.new(options), idle_s=idle_s)
+            beginning = await self._opener.new(options, any_model=any_model)
+            beginning = dataclasses.replace(beginning, idle_s=idle_s, flush_after_s=flush_after_s)
             if self._store is not None and can_resume:
                 beginning = await self._durable(beginning, self._store)
             session = self._begin(beginning)
         finally:
             self._opening -= 1
         settings = self._settings(options, beginning.model)
+        if beginning.options.model != options.model:
+            settings["model_asked"] = options.model
         session.tell(Ready(session.id, session.token, settings, self._limits.heartbeat_s, self._limits.resume_s))
         link = Link(session)
         session.hold(link)

@@ -20,7 +20,7 @@ from whisperlive_hybrid.errors import HybridError, Unavailable
 from whisperlive_hybrid.live.actions import Cancel, Close, Run, Send
 from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Checkpoint, Checkpointer
-from whisperlive_hybrid.live.commands import Change, LiveOptions, Work
+from whisperlive_hybrid.live.commands import Change, Flush, LiveOptions, Work
 from whisperlive_hybrid.live.events import Done, Event, Failed, GoAway, Heartbeat, failed_by
 from whisperlive_hybrid.live.input_pump import InputPump
 from whisperlive_hybrid.live.link import Closing, Link
@@ -69,6 +69,7 @@ class RunningSession:
         """All is final; to be said once the checkpoint is safe."""
         self._closed = False
         self._touched = self._heartbeat_at = self._now()
+        self._flush_after_s = beginning.flush_after_s
         self._idle_s = surroundings.idle_s if beginning.idle_s is None else beginning.idle_s
         self._timer: asyncio.TimerHandle | None = None
         self._pump = InputPump(
@@ -366,7 +367,7 @@ class RunningSession:
         if self.closing is None:
             times.append(self._progress.next_deadline())
             if self._link is not None:
-                times += [self._heartbeat_at + self._around.heartbeat_s, self._idle_at()]
+                times += [self._heartbeat_at + self._around.heartbeat_s, self._idle_at(), self._quiet_at()]
         due = min((t for t in times if t is not None), default=None)
         if due is not None:
             # Never at once: a deadline that is always due must not starve the loop.
@@ -376,6 +377,12 @@ class RunningSession:
         busy = not self._pump.idle or self._session.backlog_s > 0
         return (self._now() if busy else self._touched) + self._idle_s
 
+    def _quiet_at(self) -> float | None:
+        """When the client has sent nothing for so long that it will not go on with what it said."""
+        if self._flush_after_s is None or not self._session.speaking or not self._pump.idle or self._pump.finished:
+            return None
+        return self._touched + self._flush_after_s
+
     def _tick(self) -> None:
         self._timer = None
         now = self._now()
@@ -384,6 +391,9 @@ class RunningSession:
             if now >= self._heartbeat_at + self._around.heartbeat_s:
                 self._heartbeat_at = now
                 self.tell(Heartbeat())
+            quiet_at = self._quiet_at()
+            if quiet_at is not None and now >= quiet_at:
+                self._pump.put(Flush())
             if now >= self._idle_at() and self._ending is None:
                 self._pump.cancel()
                 message = f"Nothing was received for {self._idle_s:g} s."

@@ -244,6 +244,11 @@ class Session:
         return self._running is None and not self._ending
 
     @property
+    def speaking(self) -> bool:
+        """An utterance has begun and not ended."""
+        return self._running is not None
+
+    @property
     def backlog_s(self) -> float:
         """Seconds of ended utterances that wait for their finals."""
         return seconds(sum(e.n_samples for e in self._ending))

@@ -55,7 +55,9 @@ def partial_of(
         return None
     transcript.shown = True
     start = seconds(running.audio.start)
-    return Partial(running.segment, start, heard_until, append, transcript.tentative_text())
+    shown = transcript.tentative_text()
+    language, sure = hypothesis.language, hypothesis.language_probability
+    return Partial(running.segment, start, heard_until, append, shown, language, sure)
 
 
 def _is_noise(
@@ -123,7 +125,8 @@ def final_of(
     if text or ending.shown or options.every_final:
         words = heard.words if options.words else None
         language = heard.language or told.language or options.language or "und"
-        events.append(Final(ending.segment, start, end, text, language, model, heard.confidence, words))
+        sure = heard.language_probability
+        events.append(Final(ending.segment, start, end, text, language, model, heard.confidence, words, sure))
     return after, events
 
 

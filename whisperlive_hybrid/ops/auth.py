@@ -18,6 +18,7 @@ from whisperlive_hybrid.errors import Unauthorized
 _SCHEMES = ("bearer", "token")
 _QUERY_NAMES = ("token", "api_key")
 _SUBPROTOCOLS = ("token", "bearer")
+_EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension://")
 _SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
 
 
@@ -55,7 +56,12 @@ def accepted_subprotocol(headers: Mapping[str, str]) -> str | None:
 
 
 def check_origin(settings: Settings, origin: str | None, host: str | None) -> None:
-    """Refuse a WebSocket that a foreign web page opened. Raises Unauthorized (code `origin_refused`)."""
+    """Refuse a WebSocket that a foreign web page opened. Raises Unauthorized (code `origin_refused`).
+
+    A browser's extension is no web page, and no web page can claim to be one: its user has installed it.
+    """
+    if origin is not None and origin.lower().startswith(_EXTENSIONS) and "none" not in _listed(settings.cors_origins):
+        return
     if not origin_allowed(settings, origin, host):
         raise Unauthorized(
             f"Pages of {origin} may not call this server; CORS_ORIGINS lists those that may.", code="origin_refused"

@@ -104,6 +104,10 @@ class Dialect(Protocol):
     """How long a client may take until it has a session."""
     idle_s: float | None = None
     """How long a session's client may send nothing; None is as the server has it."""
+    flush_after_s: float | None = None
+    """What was said is finalized when the client has sent nothing for so long; None waits for more."""
+    any_model: bool = False
+    """Its clients always name a model: where that cannot be had, the server's own is used."""
     time_limit_s: float | None = None
     """How long a session may take, for wires that have a message for that; then `time_up` is asked."""
 
@@ -129,6 +133,10 @@ class Dialect(Protocol):
     def send(self, event: Numbered) -> Sequence[Message]:
         """What the client is sent for an event."""
         ...
+
+    def close_code(self, code: int) -> int:
+        """This wire's code for the one that a session ends with."""
+        return code
 
     def refuse(self, error: HybridError) -> Refusal:
         """How the client is told that there will be no session."""
@@ -227,7 +235,13 @@ async def _obey(
 
 
 async def _new_session(options: LiveOptions, dialect: Dialect, live: LiveService) -> Link:
-    return await live.open(options, can_resume=dialect.can_resume, idle_s=dialect.idle_s)
+    return await live.open(
+        options,
+        can_resume=dialect.can_resume,
+        idle_s=dialect.idle_s,
+        flush_after_s=dialect.flush_after_s,
+        any_model=dialect.any_model,
+    )
 
 
 async def _answer(reply: Reply, connection: Connection) -> None:
@@ -264,7 +278,7 @@ async def _run(connection: Connection, dialect: Dialect, link: Link, turnstile: 
             task.cancel()
         await asyncio.gather(*tasks, limit, return_exceptions=True)
     if closing is not None:
-        agreed = await connection.close(closing.code, closing.reason)
+        agreed = await connection.close(dialect.close_code(closing.code), closing.reason)
         link.let_go(clean=agreed and closing.code not in RESUMABLE)
         return
     for error in errors:

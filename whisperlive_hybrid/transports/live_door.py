@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.transports.connection import MAX_MESSAGE_BYTES, Dialect
-
-MAX_PATH_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,12 @@ class LiveTerms:
 
     defaults: LiveOptions = field(default_factory=LiveOptions)
     """Options of a client that says nothing."""
+    time_limit_s: float | None = None
+    """How long a session may take, on wires that have a message for that."""
+    client_models: bool = True
+    """Clients that always name a model, mean it or not, get the one they name."""
+    raw_pcm: bool = False
+    """Audio of clients that do not name its format is 16-bit integers rather than floats."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from whisperlive_hybrid.errors import BadInput, UndecodableAudio
 
 def test_every_name_has_its_decoder() -> None:
     kinds = [type(make_decoder(codec)) for codec in CODECS]
-    assert kinds == [OpusPacketDecoder, OggOpusDecoder, WebmOpusDecoder] + 4 * [PcmDecoder]
+    assert kinds == [OpusPacketDecoder, OggOpusDecoder, WebmOpusDecoder] + 5 * [PcmDecoder]
 
 
 @pytest.mark.parametrize(

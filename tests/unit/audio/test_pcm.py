@@ -17,6 +17,11 @@ def test_integers_are_scaled_to_one() -> None:
     np.testing.assert_array_equal(samples, np.float32([0, 0.5, -1, 32767 / 32768]))
 
 
+def test_bytes_are_centred_on_128() -> None:
+    decoder = PcmDecoder("u8", sample_rate=16_000, channels=1)
+    np.testing.assert_array_equal(decoder.feed(bytes([128, 0, 64, 255])), np.float32([0, -1, -0.5, 127 / 128]))
+
+
 def test_channels_are_averaged() -> None:
     decoder = PcmDecoder("s16le", sample_rate=16_000, channels=2)
     samples = decoder.feed(np.array([16384, 0, -8192, 8192], "<i2").tobytes())

@@ -31,6 +31,18 @@ def test_an_utterance_from_start_to_final() -> None:
     assert talk.shown() == "one two three four"
 
 
+def test_texts_say_in_which_language_they_were_heard_and_how_surely() -> None:
+    talk = Talk()
+    talk.start()
+    talk.hear(0.7)
+    (partial,) = talk.partial("eins", language="de", language_probability=0.6)
+    talk.end()
+    (final,) = talk.answer("Eins.", language="de", language_probability=0.8)
+    assert isinstance(partial, Partial) and isinstance(final, Final)
+    assert (partial.language, partial.language_probability) == ("de", 0.6)
+    assert (final.language, final.language_probability) == ("de", 0.8)
+
+
 def test_silence_costs_nothing_and_says_nothing() -> None:
     talk = Talk()
     for _ in range(100):

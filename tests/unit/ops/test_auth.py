@@ -143,6 +143,16 @@ def test_where_the_address_is_not_the_protection_any_name_will_do(values: dict[s
     check_host(settings(**values), "stt.example.org")
 
 
+@pytest.mark.parametrize("origin", ["chrome-extension://abc", "moz-extension://1-2-3", "safari-web-extension://x"])
+def test_a_browser_s_extension_may_open_a_socket_unless_nobody_may(origin: str) -> None:
+    check_origin(settings(), origin, "localhost:5050")
+    check_origin(settings(cors_origins="https://a.example"), origin, "localhost:5050")
+    with pytest.raises(Unauthorized):
+        check_origin(settings(cors_origins="none"), origin, "localhost:5050")
+    with pytest.raises(Unauthorized):
+        check_origin(settings(), f"https://{origin}", "localhost:5050")
+
+
 def test_names() -> None:
     assert host_name("Example.org:80") == "example.org"
     assert host_name("[::1]:80") == "::1"

@@ -17,6 +17,7 @@ from tests.support.spoken_levels import LevelEngine, LevelVad, speak
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.window import Window
+from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.live import inbox, running_session
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.rules import LiveRules
@@ -39,10 +40,12 @@ class Served:
         self.live = live
         self.tasks: list[asyncio.Task[None]] = []
 
-    def connect(self, room: int = 4) -> MemoryConnection:
-        """A new client."""
+    def connect(self, room: int = 4, **attributes: Any) -> MemoryConnection:
+        """A new client; its dialect has the `attributes`."""
         connection = MemoryConnection(room)
         dialect = NativeDialect({}, LiveOptions())
+        for name, value in attributes.items():
+            setattr(dialect, name, value)
         self.tasks.append(asyncio.create_task(serve_connection(connection, dialect, self.live), name="client"))
         return connection
 
@@ -252,6 +255,52 @@ async def test_a_half_open_connection_is_found_and_its_session_waits(monkeypatch
         client.answers_pings = False
         await asyncio.wait_for(serving.tasks[0], 2)
         assert (serving.live.n_sessions, serving.live.n_waiting) == (0, 1)
+
+
+async def test_what_was_said_is_final_when_a_client_sends_nothing_more_where_its_wire_wants_that() -> None:
+    speech = speak([1, 2], [3])
+    async with served(LevelEngine()) as serving:
+        waits, hurries = serving.connect(), serving.connect(flush_after_s=0.2)
+        for client in (waits, hurries):
+            await client.say(START | {"interim": False})
+            await client.say(speech[: -int(0.9 * 16_000)].tobytes())  # the pause is too short to end the last word
+        async with asyncio.timeout(5):
+            while True:
+                event = await hurries.hear()
+                assert event is not None
+                if event["type"] == "final" and event["text"] == "w3":
+                    break
+        await hurries.say(speak([4]).tobytes())  # it goes on as if nothing had been
+        for client in (waits, hurries):
+            await client.say({"type": "stop"})
+        of_waits, of_hurries = [await asyncio.wait_for(hear_all(client), 5) for client in (waits, hurries)]
+    assert (texts(of_waits), texts(of_hurries)) == (["w1", "w2", "w3"], ["w4"])
+
+
+async def test_another_model_will_do_where_the_wire_says_so() -> None:
+    class Small(LevelEngine):
+        async def load(self, name: str | None) -> str:
+            if name == "large":
+                raise NotFound("no such model", kind="model", id="large")
+            return await super().load(name)
+
+    async with served(Small()) as serving:
+        strict, easy = serving.connect(), serving.connect(any_model=True)
+        for client in (strict, easy):
+            await client.say(START | {"model": "large"})
+        refused, ready = await strict.hear(), await easy.hear()
+        await easy.leave()
+    assert refused is not None and ready is not None
+    assert (refused["code"], ready["type"]) == ("not_found", "ready")
+    assert (ready["settings"]["model"], ready["settings"]["model_asked"]) == ("levels", "large")
+
+
+async def test_a_wire_may_have_another_code_for_the_close() -> None:
+    async with served(LevelEngine(), LiveLimits(idle_s=0.1)) as serving:
+        client = serving.connect(close_code=lambda code: {4408: 1000}[code])
+        await client.say(START)
+        await asyncio.wait_for(hear_all(client), 5)
+    assert client.close_code == 1000
 
 
 async def test_only_so_many_sessions_wait_and_the_oldest_gives_way() -> None:

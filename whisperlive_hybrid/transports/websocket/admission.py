@@ -26,4 +26,9 @@ def admission(settings: Settings) -> Admit:
 
 def live_terms(settings: Settings) -> LiveTerms:
     """What live clients are granted. Raises BadInput when the default language is none."""
-    return LiveTerms(LiveOptions(language=parse_language(settings.language), speech=settings.speech_options()))
+    return LiveTerms(
+        LiveOptions(language=parse_language(settings.language), speech=settings.speech_options()),
+        time_limit_s=settings.max_connection_time_s or None,
+        client_models=settings.whisperlive_models == "client",
+        raw_pcm=settings.raw_pcm_input,
+    )

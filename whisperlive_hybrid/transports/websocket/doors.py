@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from whisperlive_hybrid.errors import NotFound
-from whisperlive_hybrid.transports.live_door import MAX_PATH_SHOWN, LiveDoor
-from whisperlive_hybrid.transports.websocket import native
+from whisperlive_hybrid.transports.live_door import LiveDoor
+from whisperlive_hybrid.transports.websocket import native, whisperlive
 
-DOORS: Final[Sequence[LiveDoor]] = (native.DOOR,)
+DOORS: Final[Sequence[LiveDoor]] = (native.DOOR, whisperlive.DOOR)
 
 
 def door_at(path: str) -> LiveDoor:
-    """The door of a path. Raises NotFound naming the paths there are."""
+    """The door of a path; one answers wherever no other does."""
     path = path.rstrip("/")
-    everywhere = None
-    for door in DOORS:
-        if path in door.paths:
-            return door
-        if not door.paths:
-            everywhere = door
-    if everywhere is not None:
-        return everywhere
-    paths = ", ".join(path for door in DOORS for path in door.paths)
-    message = f"There is nothing at {path[:MAX_PATH_SHOWN]}; live audio is taken at {paths}."
-    raise NotFound(message, kind="path", id=path)
+    named = (door for door in DOORS if path in door.paths)
+    return next(named, None) or next(door for door in DOORS if not door.paths)

@@ -18,7 +18,6 @@ from whisperlive_hybrid.live.runner import LiveService
 from whisperlive_hybrid.transports.connection import (
     MAX_MESSAGE_BYTES,
     ConnectionLost,
-    Dialect,
     Message,
     refuse,
     serve_connection,
@@ -26,7 +25,6 @@ from whisperlive_hybrid.transports.connection import (
 from whisperlive_hybrid.transports.live_door import Handshake, LiveTerms
 from whisperlive_hybrid.transports.rationed import ration
 from whisperlive_hybrid.transports.websocket.doors import door_at
-from whisperlive_hybrid.transports.websocket.native import NativeDialect
 
 log = logging.getLogger(__name__)
 
@@ -157,10 +155,7 @@ class LiveListener:
     def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Turn a caller away before there is a WebSocket, where its door does so."""
         handshake = Handshake.of(request.path, request.headers)
-        try:
-            door = door_at(handshake.path)
-        except HybridError:
-            return None  # said once the socket is open: that is all that a browser can read
+        door = door_at(handshake.path)
         socket.protocol.max_message_size = door.max_message_bytes
         if door.refuse_handshake is None:
             return None
@@ -182,10 +177,8 @@ class LiveListener:
         assert socket.request is not None
         connection = SocketConnection(socket)
         handshake = Handshake.of(socket.request.path, socket.request.headers)
-        dialect: Dialect = NativeDialect({}, self._terms.defaults)
+        dialect = door_at(handshake.path).dialect(handshake, self._terms)
         try:
-            door = door_at(handshake.path)
-            dialect = door.dialect(handshake, self._terms)
             self._let_in(handshake)
         except HybridError as error:
             await refuse(connection, dialect.refuse(error))

@@ -47,6 +47,14 @@ _UNASKED: Final = (events.TurnEnded,)
 """Answers to commands that this wire does not have."""
 _OMITTED: Final = frozenset({"words", "also", "param", "accepted", "retry_after_s", "segment"})
 """Fields that are left out when there is nothing to say (a list of words that was asked for stays, though empty)."""
+_UNTOLD: Final = frozenset(
+    {
+        (events.Partial, "language"),
+        (events.Partial, "language_probability"),
+        (events.Final, "language_probability"),
+    }
+)
+"""What other wires have use for."""
 COMMANDS: Final = ("start", "flush", "stop", "resume", "ping")
 
 
@@ -124,8 +132,6 @@ def close_code(error: HybridError) -> int:
             return 1013
         case NotFound(kind="session" | "event"):
             return 4404
-        case NotFound(kind="path"):
-            return 1008
         case TooLarge():
             return 1009
         case UndecodableAudio():
@@ -147,6 +153,8 @@ def encode(numbered: Numbered) -> str:
     event = numbered.event
     message: dict[str, Any] = {"type": TYPES[type(event)], "event": numbered.number}
     for field in dataclasses.fields(event):
+        if (type(event), field.name) in _UNTOLD:
+            continue
         value = _wire(getattr(event, field.name))
         if field.name in _OMITTED and (value is None or value == []) and not (field.name == "words" and value == []):
             continue
