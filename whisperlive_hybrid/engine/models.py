@@ -37,8 +37,19 @@ _PROBE_S = 3.0
 _MULTILINGUAL_TOKENS = 51865
 """Tokens of the smallest vocabulary with languages; English-only models have one fewer."""
 _FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
-_OPENAI_NAME = re.compile(r"whisper-1|gpt-4o(-mini)?-transcribe(-.+)?|gpt-(realtime-)?(transcribe|whisper)(-.+)?")
-OPENAI_NAMES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
+_OPENAI_NAME = re.compile(
+    r"whisper(-1)?|gpt-4o(-mini)?-transcribe(-.+)?|gpt-((realtime|live)-)?(transcribe|whisper)(-.+)?"
+)
+"""`whisper` is what Azure calls it."""
+OPENAI_NAMES = (
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-transcribe-diarize",
+    "gpt-transcribe",
+    "gpt-live-transcribe",
+    "gpt-realtime-whisper",
+)
 """Names of OpenAI's models that clients most often send; dated ones are understood as well."""
 WAYS_OUT = (
     "connect this machine to huggingface.co, or fetch the model with `whisperlive-hybrid models fetch`",

@@ -33,12 +33,13 @@ _SENTENCE_ENDS = tuple(".?!…。？！")
 _CLAUSE_ENDS = (*_SENTENCE_ENDS, *",;:、，；：")
 
 
-def cues(segments: Iterable[Segment], rules: CueRules | None = None) -> list[Cue]:
+def cues(segments: Iterable[Segment], rules: CueRules | None = None, *, after: Cue | None = None) -> list[Cue]:
     """One cue a segment, or with `rules` as many as its words need. None is empty, too short or overlaps another.
 
-    A segment's first cue begins with its speaker in brackets, where that is known.
+    A segment's first cue begins with its speaker in brackets, where that is known. `after`: the last cue of what came
+    before, which becomes the first here, since its end may change.
     """
-    raw: list[Cue] = []
+    raw: list[Cue] = [after] if after is not None else []
     for segment in segments:
         if rules is not None and segment.words:
             own = [

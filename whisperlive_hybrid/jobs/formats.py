@@ -9,8 +9,10 @@ import msgspec
 
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput
-from whisperlive_hybrid.jobs.cues import CueRules, cues, speaker_prefix
+from whisperlive_hybrid.jobs.cues import Cue, CueRules, cues, speaker_prefix
 from whisperlive_hybrid.jobs.transcript import Transcript
+
+VTT_HEAD: Final = "WEBVTT\n\n"
 
 
 def to_txt(transcript: Transcript) -> str:
@@ -22,20 +24,24 @@ def to_txt(transcript: Transcript) -> str:
 
 def to_srt(transcript: Transcript, rules: CueRules | None = None) -> str:
     """SubRip: numbered cues. With `rules`, segments with words are split into cues that fit a screen."""
-    return "".join(
-        f"{number}\n{clock(cue.start_ms, ',')} --> {clock(cue.end_ms, ',')}\n{_no_arrow(cue.text)}\n\n"
-        for number, cue in enumerate(cues(transcript.segments, rules), 1)
-    )
+    return "".join(srt_cue(number, cue) for number, cue in enumerate(cues(transcript.segments, rules), 1))
+
+
+def srt_cue(number: int, cue: Cue) -> str:
+    """One cue of a SubRip file, with the empty line behind it."""
+    return f"{number}\n{clock(cue.start_ms, ',')} --> {clock(cue.end_ms, ',')}\n{_no_arrow(cue.text)}\n\n"
 
 
 def to_vtt(transcript: Transcript, rules: CueRules | None = None) -> str:
     """WebVTT (W3C), hours always written. With `rules` as in `to_srt`."""
+    return VTT_HEAD + "".join(vtt_cue(cue) for cue in cues(transcript.segments, rules))
+
+
+def vtt_cue(cue: Cue) -> str:
+    """One cue of a WebVTT file, with the empty line behind it."""
     # In WebVTT's text & and < begin references and tags (§4.2.2).
-    return "WEBVTT\n\n" + "".join(
-        f"{clock(cue.start_ms)} --> {clock(cue.end_ms)}\n"
-        f"{_no_arrow(cue.text).replace('&', '&amp;').replace('<', '&lt;')}\n\n"
-        for cue in cues(transcript.segments, rules)
-    )
+    text = _no_arrow(cue.text).replace("&", "&amp;").replace("<", "&lt;")
+    return f"{clock(cue.start_ms)} --> {clock(cue.end_ms)}\n{text}\n\n"
 
 
 def to_tsv(transcript: Transcript) -> str:

@@ -246,6 +246,7 @@ class _FileWork:
             elapsed_s=time.monotonic() - started,
             warning=None if options.diarization is None else "Speakers cannot be told apart on this server.",
             n_prompt_tokens=self._n_prompt_tokens or 0,
+            n_tokens=sum(len(s.tokens) for s in self._segments),
         )
 
     async def _send(self, window: PackedWindow) -> None:

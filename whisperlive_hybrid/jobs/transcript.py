@@ -49,6 +49,8 @@ class Transcript:
     elapsed_s: float = 0.0
     n_prompt_tokens: int = 0
     """Tokens of hotwords and prompt before the first window."""
+    n_tokens: int = 0
+    """Tokens that the model wrote, timestamps included."""
     turns: tuple[Turn, ...] = ()
     """Who speaks when, where that was asked for: in order, without overlap."""
     warning: str | None = None

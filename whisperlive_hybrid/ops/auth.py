@@ -17,6 +17,7 @@ from whisperlive_hybrid.errors import Unauthorized
 
 _SCHEMES = ("bearer", "token")
 _QUERY_NAMES = ("token", "api_key")
+_HEADERS = ("X-API-Key", "api-key")
 _SUBPROTOCOLS = ("token", "bearer")
 _EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension://")
 _SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
@@ -25,9 +26,9 @@ _SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
 def check_key(settings: Settings, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
     """Let a caller with a known key pass; everyone, when no key is set.
 
-    A key may come as `Authorization: Bearer KEY` (or `Token KEY`), `X-API-Key: KEY`, `?token=KEY` (or `api_key`), or,
-    as a browser's WebSocket can, in the subprotocols `["token", KEY]`, `["bearer", KEY]`,
-    `["openai-insecure-api-key.KEY"]`.
+    A key may come as `Authorization: Bearer KEY` (or `Token KEY`), `X-API-Key: KEY`, `api-key: KEY` (as Azure's clients
+    send it), `?token=KEY` (or `api_key`), or, as a browser's WebSocket can, in the subprotocols `["token", KEY]`,
+    `["bearer", KEY]`, `["openai-insecure-api-key.KEY"]`.
     Raises Unauthorized (codes `key_missing`, `key_unknown`).
     """
     known = api_keys(settings)
@@ -145,7 +146,7 @@ def _bytes(text: str) -> bytes:
 def _offered_keys(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
     scheme, _, credential = one_value(headers, "Authorization").partition(" ")
     offered = [credential.strip()] if scheme.lower() in _SCHEMES else []
-    offered.append(one_value(headers, "X-API-Key").strip())
+    offered.extend(one_value(headers, name).strip() for name in _HEADERS)
     offered.extend(one_value(query, name).strip() for name in _QUERY_NAMES)
     protocols = _listed(one_value(headers, "Sec-WebSocket-Protocol"))
     offered.extend(b for a, b in pairwise(protocols) if a.lower() in _SUBPROTOCOLS)

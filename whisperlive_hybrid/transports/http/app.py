@@ -26,9 +26,9 @@ from whisperlive_hybrid.transports.http import (
 )
 from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, preflight_answer
 from whisperlive_hybrid.transports.http.door import DOORS as DOORS_KEY
-from whisperlive_hybrid.transports.http.door import HttpDoor, refusal
+from whisperlive_hybrid.transports.http.door import HttpDoor, door_of, refusal
 from whisperlive_hybrid.transports.http.errors import WireError, unknown_error
-from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.services import BEGAN, REQUEST_ID, HttpServices
 
 __all__ = ["HttpServices", "make_app", "make_runner"]
 
@@ -88,7 +88,8 @@ def _identify() -> Middleware:
         offered = request.headers.get("X-Request-Id", "")
         request_id = offered if _REQUEST_ID.fullmatch(offered) else f"req_{secrets.token_hex(12)}"
         request[REQUEST_ID] = request_id
-        began, status, size = time.monotonic(), 499, 0
+        request[BEGAN] = began = time.monotonic()
+        status, size = 499, 0
         try:
             response = await handler(request)
             status, size = response.status, max(0, response.body_length)
@@ -218,5 +219,8 @@ def _common_headers(services: HttpServices) -> Callable[[web.Request, web.Stream
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "same-origin")
         response.headers.update(cors_headers(services.settings, request))
+        door = door_of(request)
+        if door is not None and BEGAN in request:
+            response.headers.update(door.headers(time.monotonic() - request[BEGAN]))
 
     return add

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +31,8 @@ class HttpDoor:
     """What needs no key."""
     own_key_check: re.Pattern[str] = NOWHERE
     """Where the door itself asks for the key."""
+    headers: Callable[[float], Mapping[str, str]] = lambda elapsed_s: {}
+    """Of every answer at `paths`, which begins so many seconds after the request came."""
     describe: Callable[[], Json] = dict
     """Its `paths` in the OpenAPI document."""
     schemas: Callable[[], Json] = dict
@@ -43,7 +45,10 @@ DOORS: Final = web.AppKey("doors", tuple[HttpDoor, ...])
 
 def refusal(request: web.Request, error: HybridError) -> web.Response:
     """How the caller of this path is told of an error."""
-    for door in request.app.get(DOORS, ()):
-        if door.paths.fullmatch(request.path):
-            return door.refuse(error)
-    return native_refusal(error)
+    door = door_of(request)
+    return native_refusal(error) if door is None else door.refuse(error)
+
+
+def door_of(request: web.Request) -> HttpDoor | None:
+    """Whose path this is."""
+    return next((door for door in request.app.get(DOORS, ()) if door.paths.fullmatch(request.path)), None)

@@ -169,10 +169,12 @@ def openai_envelope(error: HybridError) -> dict[str, Any]:
         code = "invalid_api_key"
     elif status == 429:
         code = "rate_limit_exceeded"
-    kind = {401: "authentication_error", 429: "rate_limit_error"}.get(
-        status, "server_error" if status >= 500 else "invalid_request_error"
-    )
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    if status == 429:
+        kind = "rate_limit_error"
     message = error.message
+    if isinstance(error, TooLarge) and error.code == "file_too_large":
+        message = f"Maximum content size limit ({error.limit:.0f}) exceeded. {message}"
     if isinstance(error, ModelUnavailable) and error.ways_out:
         message = f"{message.rstrip('.')}: {'; or '.join(error.ways_out)}."
     return {"error": {"message": message, "type": kind, "param": _param(error), "code": code}}

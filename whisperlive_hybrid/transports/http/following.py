@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
 """Something is sent at least this often, so that no proxy takes a long queue for a dead server."""
+KEEP_ALIVE_S = 20.0
+"""An answer that takes longer begins with white space, one each time: many proxies give up after 30 to 60 s."""
 NEWS_S = 0.2
 """Progress is told at most this often."""
 
@@ -33,6 +35,38 @@ async def transcribe(services: HttpServices, upload: Upload, options: FileOption
     transcript = await services.pipeline.transcribe(upload.file.path, options)
     await keep_transcript(services.settings.transcription_storage_path, transcript, upload.filename)
     return transcript
+
+
+async def answer_kept_alive(request: web.Request, answer: Awaitable[web.Response]) -> web.StreamResponse:
+    """A JSON answer, which may take so long that proxies would think the server dead: then white space comes first.
+
+    Closing the connection cancels the work. What fails after the answer has begun, with status 200 by then, breaks the
+    connection off, since a body that looks whole would be taken for a result.
+    """
+    work = asyncio.ensure_future(answer)
+    try:
+        await asyncio.wait([work], timeout=KEEP_ALIVE_S)
+        if work.done():
+            return work.result()
+        response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+        await response.prepare(request)
+        while not work.done():
+            await response.write(b" ")
+            await asyncio.wait([work], timeout=KEEP_ALIVE_S)
+        if (error := work.exception()) is not None:
+            log.error("request %s failed after its answer had begun", request[REQUEST_ID], exc_info=error)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the answer cannot be finished")
+        body = work.result().body
+        assert isinstance(body, bytes)
+        await response.write(body)
+        return response
+    finally:
+        if not work.done():
+            work.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await work
 
 
 async def follow(services: HttpServices, upload: Upload, options: FileOptions) -> AsyncGenerator[News, None]:

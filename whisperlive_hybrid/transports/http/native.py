@@ -154,7 +154,7 @@ def _options_object(transcript: Transcript) -> dict[str, Any]:
     decode["initial_prompt"] = decode.pop("prompt")
     decode["word_timestamps"] = decode.pop("word_times")
     decode["without_timestamps"] = not decode.pop("timestamps")
-    del decode["prompt_tokens"]
+    del decode["prompt_tokens"], decode["token_probabilities"]
     return {
         "model": transcript.model,
         **decode,

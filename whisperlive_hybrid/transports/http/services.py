@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 REQUEST_ID = web.RequestKey("request_id", str)
 """Of a request: the id in its answer, its log lines and what it was told of our faults."""
 
+BEGAN = web.RequestKey("began", float)
+"""Of a request: when it came, on the monotonic clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpServices:
