@@ -33,6 +33,11 @@ def faults(schema: Json, value: Any, where: str = "body") -> Iterator[str]:
     if "$ref" in schema:
         yield from faults(DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]], value, where)
         return
+    if "anyOf" in schema:
+        found = [list(faults(one, value, where)) for one in schema["anyOf"]]
+        if [] not in found:
+            yield from min(found, key=len)
+        return
     if "const" in schema and value != schema["const"]:
         yield f"{where} is {value!r}"
     if "enum" in schema and value not in schema["enum"]:
@@ -96,6 +101,8 @@ SPEECH = clips("en")[0].path.read_bytes()
         ("/v1/audio/transcriptions", {"model": "whisper-1"}),
         ("/v1/audio/transcriptions", {"model": "whisper-1", "response_format": "vtt"}),
         ("/v1/audio/transcriptions", {"model": "whisper-1", "stream": "true"}),
+        ("/v1/audio/transcriptions", {"model": "gpt-transcribe", "include[]": "logprobs"}),
+        ("/v1/audio/transcriptions", {"model": "whisper-1", "include[]": "logprobs", "response_format": "srt"}),
         ("/v1/audio/translations", {"model": "whisper-1", "response_format": "verbose_json"}),
         (
             "/v1/audio/transcriptions",
@@ -122,6 +129,13 @@ def test_answers_to_a_file_are_as_described(client: httpx.Client, path: str, opt
     check(client.post(path, files={"file": SPEECH}, data=options), path)
 
 
+@pytest.mark.parametrize("name", ["transcriptions", "translations"])
+def test_answers_to_azures_clients_are_as_described(client: httpx.Client, name: str) -> None:
+    described = f"/openai/deployments/{{deployment}}/audio/{name}"
+    for deployment in ("whisper", "nope"):
+        check(client.post(described.replace("{deployment}", deployment), files={"file": SPEECH}), described)
+
+
 @pytest.mark.parametrize(
     "path",
     ["/transcribe", "/v1/audio/transcriptions", "/v1/audio/translations", "/asr", "/detect-language", "/inference"],
@@ -146,6 +160,8 @@ def test_models_and_health_are_as_described(client: httpx.Client) -> None:
     check(client.get("/v1/models/whisper-1"), "/v1/models/{id}", "get")
     check(client.get("/v1/models/nope"), "/v1/models/{id}", "get")
     check(client.delete("/v1/models/digits"), "/v1/models/{id}", "delete")
+    check(client.get("/v1/audio/models"), "/v1/audio/models", "get")
+    check(client.get("/v1/audio/voices"), "/v1/audio/voices", "get")
     check(client.get("/health"), "/health", "get")
     check(client.get("/health/live"), "/health/live", "get")
 

@@ -143,6 +143,10 @@ def test_mel_bands_come_from_the_model(tmp_path: Path) -> None:
     "name",
     [
         "whisper-1",
+        "whisper",
+        "gpt-live-transcribe",
+        "gpt-realtime-whisper",
+        "gpt-4o-mini-transcribe-2025-12-15",
         "gpt-4o-transcribe",
         "gpt-4o-mini-transcribe",
         "gpt-4o-mini-transcribe-2025-12-15",

@@ -34,6 +34,7 @@ KEYED = settings(api_key="alpha, beta")
         {"Authorization": "bearer alpha"},
         {"Authorization": "Token beta"},
         {"X-API-Key": "alpha"},
+        {"api-key": "alpha"},
         {"sec-websocket-protocol": "token, beta"},
         {"Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key.alpha"},
     ],

@@ -38,6 +38,11 @@ def list_of(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
+def any_of(*schemas: Json) -> Json:
+    """One of these."""
+    return {"anyOf": list(schemas)}
+
+
 def object_of(required: str, *, optional: Json | None = None, **fields: Any) -> Json:
     """An object with these properties; `required` names those that are always there."""
     return {"type": "object", "required": required.split(), "properties": {**fields, **(optional or {})}}

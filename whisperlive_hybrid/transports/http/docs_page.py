@@ -106,6 +106,8 @@ def _table(heads: tuple[str, ...], rows: str) -> str:
 def _kind(schema: Json) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).rsplit("/", 1)[-1]
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
     kind = schema.get("type", "")
     text = " or ".join(kind) if isinstance(kind, list) else str(kind)
     if text == "array":

@@ -35,6 +35,8 @@ class HttpDoor:
     """Of every answer at `paths`, which begins so many seconds after the request came."""
     describe: Callable[[], Json] = dict
     """Its `paths` in the OpenAPI document."""
+    aliases: re.Pattern[str] = NOWHERE
+    """Routes that are other spellings of described ones; `describe` names them in words."""
     schemas: Callable[[], Json] = dict
     """Its `components.schemas` there."""
 

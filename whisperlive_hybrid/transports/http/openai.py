@@ -225,5 +225,6 @@ DOOR: Final = HttpDoor(
     refuse=openai_refusal,
     headers=_headers,
     describe=lambda: openai_paths(TRANSCRIPTION_OPTIONS, TRANSLATION_OPTIONS),
+    aliases=re.compile(r"(/openai(/v1)?)?/(audio|models)(/.*)?"),
     schemas=openai_schemas,
 )

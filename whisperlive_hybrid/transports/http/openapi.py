@@ -57,12 +57,13 @@ def description(doors: Sequence[HttpDoor]) -> Json:
             "summary": "Live captions, file transcription and an OpenAI-compatible API on one Whisper engine.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "security": [{}, {"bearer": []}, {"header": []}, {"query": []}],
+        "security": [{}, {"bearer": []}, {"header": []}, {"azure": []}, {"query": []}],
         "paths": {**paths, **_own_paths()},
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "Needed only where API_KEY is set."},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "azure": {"type": "apiKey", "in": "header", "name": "api-key"},
                 "query": {"type": "apiKey", "in": "query", "name": "token"},
             },
             "schemas": schemas,

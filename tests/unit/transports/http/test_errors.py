@@ -61,7 +61,7 @@ def test_status_and_envelopes(error: HybridError, status: int, openai_status: in
     assert {"code", "message", "param", "accepted"} <= set(envelope(error)["error"])
     told = openai_envelope(error)["error"]
     assert list(told) == ["message", "type", "param", "code"]
-    assert told["type"] in ("invalid_request_error", "authentication_error", "rate_limit_error", "server_error")
+    assert told["type"] in ("invalid_request_error", "rate_limit_error", "server_error")
     assert (told["type"] == "server_error") == (openai_status >= 500)
 
 
@@ -91,6 +91,12 @@ def test_a_worker_that_died_is_worth_another_try() -> None:
     assert "x-should-retry" not in openai_refusal(WorkerLost("x")).headers
 
 
+def test_openai_clients_read_the_limit_where_they_look_for_it() -> None:
+    told = openai_envelope(TooLarge("The file is larger than 5 MB.", limit=5e6, code="file_too_large"))["error"]
+
+    assert told["message"] == "Maximum content size limit (5000000) exceeded. The file is larger than 5 MB."
+
+
 def test_openai_clients_read_the_ways_out_in_the_message() -> None:
     told = openai_envelope(ModelUnavailable("no model m", model="m", ways_out=["do a", "do b"]))["error"]
 
@@ -99,7 +105,17 @@ def test_openai_clients_read_the_ways_out_in_the_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "openai"), [("/v1/models", True), ("/v1", True), ("/v1x", False), ("/transcribe", False)]
+    ("path", "openai"),
+    [
+        ("/v1/models", True),
+        ("/v1", True),
+        ("/openai/deployments/x/audio/transcriptions", True),
+        ("/audio/nowhere", True),
+        ("/models", True),
+        ("/v1x", False),
+        ("/modelsx", False),
+        ("/transcribe", False),
+    ],
 )
 def test_the_envelope_is_that_of_the_door(path: str, openai: bool) -> None:
     doors = [door for door in DOORS if door.paths.fullmatch(path)]
