@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, cast
 
-from whisperlive_hybrid.errors import Unavailable
+from whisperlive_hybrid.storage.faults import StoreFailed
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +57,6 @@ class Record:
 
     body: bytes
     entries: tuple[Entry, ...]
-
-
-class StoreFailed(Unavailable):
-    """The file cannot be read or written now."""
-
-    code = "storage_failed"
 
 
 class _Damaged(sqlite3.DatabaseError):

@@ -1,0 +1,11 @@
+"""What can go wrong with what is stored."""
+
+from __future__ import annotations
+
+from whisperlive_hybrid.errors import Unavailable
+
+
+class StoreFailed(Unavailable):
+    """What is stored cannot be read or written now."""
+
+    code = "storage_failed"

@@ -1,0 +1,113 @@
+"""What the tables hold, as values. Times are Unix seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of a list, newest first. `after` is where the next page begins; None ends the list."""
+
+    items: tuple[T, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """A file that was uploaded, whole."""
+
+    id: str
+    name: str
+    """As its sender called it, without folders."""
+    media_type: str
+    size_bytes: int
+    sha256: str
+    duration_s: float | None
+    """None until the file has been decoded, where it does not say."""
+    source_url: str | None
+    """Where it was fetched from."""
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """Jobs that were asked for together."""
+
+    id: str
+    name: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One transcription that was asked for."""
+
+    id: str
+    batch_id: str | None
+    clip_id: str | None
+    """None while the file is still to be fetched from `source_url`."""
+    source_url: str | None
+    options: bytes
+    model: str
+    content_key: str | None
+    """Equal for jobs whose results are: the same audio with the same options."""
+    fresh: bool
+    """Computed even where an equal job has a result."""
+    callback_url: str | None
+    state: str
+    priority: int
+    """Higher goes first."""
+    attempts: int
+    """Times that it was begun."""
+    losses: int
+    """Times that it was left behind by a process that died, since it last got on."""
+    not_before: float
+    lease: str | None
+    """Of the one who works on it; all that is written about it carries this."""
+    lease_until: float | None
+    cancel_asked: bool
+    done_s: float
+    total_s: float | None
+    n_segments: int
+    """That are told; more may follow while it runs."""
+    error_code: str | None
+    error_message: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptRow:
+    """What became of a job."""
+
+    job_id: str
+    clip_id: str
+    text: str
+    body: bytes
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A webhook that is owed, or was sent."""
+
+    id: str
+    """Told to the receiver; the same at every try."""
+    job_id: str
+    event: str
+    url: str
+    body: bytes
+    state: str
+    attempts: int
+    next_at: float
+    lease: str | None
+    lease_until: float | None
+    last_status: int | None
+    last_error: str | None
+    created_at: float
+    delivered_at: float | None

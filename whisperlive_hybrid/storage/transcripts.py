@@ -1,0 +1,83 @@
+"""Statements about finished transcripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, func, literal_column, select
+from sqlalchemy import text as sql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from whisperlive_hybrid.storage.paging import insert_rows, page
+from whisperlive_hybrid.storage.rows import Page, TranscriptRow
+from whisperlive_hybrid.storage.tables import job, transcript
+
+_COLUMNS = [c for c in transcript.c if c.name != "number"]
+
+
+async def insert_transcript(connection: AsyncConnection, row: TranscriptRow) -> None:
+    """Record what became of a job. Raises IntegrityError where it has a transcript, or its clip is gone."""
+    await insert_rows(connection, transcript, [row])
+
+
+async def transcript_of_job(connection: AsyncConnection, job_id: str) -> TranscriptRow | None:
+    """The job's transcript; None where there is none."""
+    return _maybe((await connection.execute(select(*_COLUMNS).where(transcript.c.job_id == job_id))).first())
+
+
+async def transcript_of_clip(connection: AsyncConnection, clip_id: str) -> TranscriptRow | None:
+    """The clip's newest transcript; None where there is none."""
+    query = select(*_COLUMNS).where(transcript.c.clip_id == clip_id).order_by(transcript.c.number.desc()).limit(1)
+    return _maybe((await connection.execute(query)).first())
+
+
+async def transcript_by_content(connection: AsyncConnection, content_key: str) -> TranscriptRow | None:
+    """A transcript of the same audio with the same options; None where there is none."""
+    query = (
+        select(*_COLUMNS)
+        .join(job, job.c.id == transcript.c.job_id)
+        .where(job.c.content_key == content_key, job.c.state == "done")
+        .order_by(transcript.c.number.desc())
+        .limit(1)
+    )
+    return _maybe((await connection.execute(query)).first())
+
+
+async def page_of_transcripts(
+    connection: AsyncConnection,
+    *,
+    clip_id: str | None = None,
+    words: str | None = None,
+    after: str | None = None,
+    limit: int,
+) -> Page[TranscriptRow]:
+    """Transcripts, newest job first. `words`: only those with all of these words in their text."""
+    query = select(*_COLUMNS, transcript.c.job_id.label("id"))
+    if clip_id is not None:
+        query = query.where(transcript.c.clip_id == clip_id)
+    if words is not None:
+        query = query.where(_has_words(connection, words))
+    return await page(connection, query, transcript.c.job_id, _row, after=after, limit=limit)
+
+
+async def delete_transcripts_of_clip(connection: AsyncConnection, clip_id: str) -> int:
+    """Forget a clip's transcripts; how many there were."""
+    return (await connection.execute(delete(transcript).where(transcript.c.clip_id == clip_id))).rowcount
+
+
+def _has_words(connection: AsyncConnection, words: str) -> ColumnElement[bool]:
+    if connection.dialect.name == "postgresql":
+        vector = func.to_tsvector(literal_column("'simple'"), transcript.c.text)
+        return vector.op("@@")(func.plainto_tsquery(literal_column("'simple'"), words))
+    # Each word as a string of its own, so that none is taken for an operator (https://sqlite.org/fts5.html, 3.1).
+    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
+    found = sql("SELECT rowid FROM transcript_search WHERE transcript_search MATCH :words").bindparams(words=quoted)
+    return transcript.c.number.in_(found.columns(transcript.c.number))
+
+
+def _maybe(row: Row[Any] | None) -> TranscriptRow | None:
+    return None if row is None else _row(row)
+
+
+def _row(row: Row[Any]) -> TranscriptRow:
+    return TranscriptRow(row.job_id, row.clip_id, row.text, row.body, row.created_at)
