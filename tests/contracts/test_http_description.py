@@ -148,6 +148,21 @@ def test_answers_to_what_is_no_speech_are_as_described(client: httpx.Client, pat
     check(client.post(path, content=b"{}", headers={"Content-Type": "application/json"}), path)
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"smart_format": "true", "utterances": "true", "detect_language": "true", "numerals": "true", "extra": "a:b"},
+        {"language": "multi", "tag": "a"},
+        {"redact": "pci"},
+        {"model": "nope"},
+    ],
+)
+def test_answers_to_deepgrams_clients_are_as_described(client: httpx.Client, params: Json) -> None:
+    check(client.post("/v1/listen", content=SPEECH, params=params), "/v1/listen")
+    check(client.post("/v1/listen", params=params), "/v1/listen")
+    check(client.post("/v1/listen", content=bytes(1_100_000), params=params), "/v1/listen")
+
+
 def test_a_streamed_answer_is_as_described(client: httpx.Client) -> None:
     answer = client.post("/transcribe", files={"file": SPEECH}, headers={"Accept": "application/x-ndjson"})
 

@@ -46,6 +46,7 @@ PURE = {
     "jobs/formats.py",
     "jobs/growing.py",
     "transports/start_options.py",
+    "transports/deepgram_wire.py",
     "transports/live_door.py",
     "transports/turnstile.py",
     "transports/websocket/native.py",

@@ -15,6 +15,7 @@ from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavai
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
 from whisperlive_hybrid.transports.http import (
     asr_webservice,
+    deepgram,
     health,
     live_socket,
     native,
@@ -41,6 +42,7 @@ DOORS: tuple[HttpDoor, ...] = (
     native.DOOR,
     asr_webservice.DOOR,
     whisper_cpp.DOOR,
+    deepgram.DOOR,
     openai.DOOR,
     live_socket.DOOR,
 )

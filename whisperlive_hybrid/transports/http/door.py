@@ -12,7 +12,7 @@ from aiohttp import web
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.transports.http.describing import Json
 from whisperlive_hybrid.transports.http.errors import native_refusal
-from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
 
 NOWHERE: Final = re.compile(r"(?!)")
 
@@ -27,6 +27,8 @@ class HttpDoor:
     """Whose callers expect `refuse`, also where nothing is there. Of several doors the first in the list counts."""
     refuse: Callable[[HybridError], web.Response] = native_refusal
     """The answer to a request that failed, in the door's own envelope."""
+    refuse_with_id: Callable[[HybridError, str], web.Response] | None = None
+    """The same for an envelope that names the request; where it is given, `refuse` is not asked."""
     open_paths: re.Pattern[str] = NOWHERE
     """What needs no key."""
     own_key_check: re.Pattern[str] = NOWHERE
@@ -48,7 +50,11 @@ DOORS: Final = web.AppKey("doors", tuple[HttpDoor, ...])
 def refusal(request: web.Request, error: HybridError) -> web.Response:
     """How the caller of this path is told of an error."""
     door = door_of(request)
-    return native_refusal(error) if door is None else door.refuse(error)
+    if door is None:
+        return native_refusal(error)
+    if door.refuse_with_id is not None:
+        return door.refuse_with_id(error, request.get(REQUEST_ID, ""))
+    return door.refuse(error)
 
 
 def door_of(request: web.Request) -> HttpDoor | None:
