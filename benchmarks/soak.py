@@ -7,6 +7,9 @@ The server's partial interval is divided by the speed, so that there are as many
 real-time pace; it is held there, so that a busy machine shows as such and not as fewer partials. The audio is the same
 ten minutes again and again: rows can be compared with each other, and so can their texts. Two minutes before that go
 into finding utterances that are decoded at a temperature above 0, where words are drawn at random; they are left out.
+
+On a machine that others use, the same does not cost the same from hour to hour. So whether a session that has run for
+long costs more is seen in the end, beside sessions that begin just then: both hear the same in turn.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +69,7 @@ class Heard:
     lags: dict[int, list[float]] = field(default_factory=dict)
     """Seconds from sending the last of an utterance to its final."""
     done: bool = False
+    n_flushed: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,28 +92,78 @@ def whole(samples: Samples) -> Samples:
     return np.pad(samples, (0, -len(samples) % WHOLE))
 
 
-async def soak(server: ServerProcess, block: Sequence[bytes], n_blocks: int, speed: float, codec: str) -> list[Row]:
-    """Speak the block `n_blocks` times; returns a row for each."""
-    heard, samples = Heard(), []
-    sent_at: list[float] = []
-    n_bytes = sum(map(len, block))
-    ahead = round(n_bytes / (len(block) * MESSAGE_S) * AHEAD_S)
+class Speaker:
+    """One session that says a block of messages again and again."""
+
+    def __init__(self, session: LiveSession, block: Sequence[bytes], speed: float) -> None:
+        self.heard = Heard()
+        self._session = session
+        self._block = block
+        self._speed = speed
+        self._sent_at: list[float] = []
+        self._due = time.monotonic()
+        self._listener = asyncio.create_task(_listen(session, self.heard, self._sent_at, len(block)))
+
+    async def say(self) -> None:
+        """The block, once more."""
+        for message in self._block:
+            self._due = max(self._due + MESSAGE_S / self._speed, time.monotonic() - 1.0)
+            await asyncio.sleep(max(0.0, self._due - time.monotonic()))
+            await self._session.send(message)
+            self._sent_at.append(time.monotonic())
+
+    async def settle(self) -> None:
+        """Until all that was said is final."""
+        awaited = self.heard.n_flushed + 1
+        await self._session.flush(id=awaited)
+        async with asyncio.timeout(60):
+            while self.heard.n_flushed < awaited:  # noqa: ASYNC110 - the listener is no event
+                await asyncio.sleep(0.05)
+
+    async def finish(self) -> None:
+        """Stop, and hear the rest."""
+        await self._session.stop()
+        await self._listener
+        if not self.heard.done:
+            raise RuntimeError("the session ended without `done`")
+
+
+@asynccontextmanager
+async def speaking(server: ServerProcess, block: Sequence[bytes], speed: float, codec: str) -> AsyncIterator[Speaker]:
+    """A new session."""
+    ahead = round(sum(map(len, block)) / (len(block) * MESSAGE_S) * AHEAD_S)
     async with LiveSession(server.live_url, codec=codec, language="en", max_buffered_bytes=ahead) as session:
-        listener = asyncio.create_task(_listen(session, heard, sent_at, len(block)))
-        start = due = time.monotonic()
-        samples.append(_sample(server, 0.0, 0.0))
+        speaker = Speaker(session, block, speed)
+        yield speaker
+        await speaker.finish()
+
+
+async def soak(  # noqa: PLR0917
+    server: ServerProcess, block: Sequence[bytes], n_blocks: int, speed: float, codec: str, n_pairs: int = 0
+) -> tuple[list[Row], list[Pair]]:
+    """Speak the block `n_blocks` times, a row for each; then `n_pairs` times more beside a session that begins then."""
+    samples = [_sample(server, 0.0, 0.0)]
+    pairs = []
+    start = time.monotonic()
+    async with speaking(server, block, speed, codec) as long:
         for n in range(n_blocks):
-            for message in block:
-                due = max(due + MESSAGE_S / speed, time.monotonic() - 1.0)
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                await session.send(message)
-                sent_at.append(time.monotonic())
+            await long.say()
             samples.append(_sample(server, (n + 1) * len(block) * MESSAGE_S, time.monotonic() - start))
-        await session.stop()
-        await listener
-    if not heard.done:
-        raise RuntimeError("the session ended without `done`")
-    return _rows(samples, heard)
+        await long.settle()
+        for n in range(n_pairs):
+            async with speaking(server, block, speed, codec) as new:
+                order = (long, new) if n % 2 else (new, long)
+                costs = {speaker: await _cost(server, speaker, len(block)) for speaker in order}
+            pairs.append(Pair(costs[long], costs[new]))
+    return _rows(samples[: n_blocks + 1], long.heard), pairs
+
+
+async def _cost(server: ServerProcess, speaker: Speaker, n_messages: int) -> float:
+    """CPU seconds per second of audio of one block, to its last final."""
+    before = server.cpu_s()
+    await speaker.say()
+    await speaker.settle()
+    return (server.cpu_s() - before) / (n_messages * MESSAGE_S)
 
 
 async def _listen(session: LiveSession, heard: Heard, sent_at: Sequence[float], per_block: int) -> None:
@@ -121,6 +176,8 @@ async def _listen(session: LiveSession, heard: Heard, sent_at: Sequence[float], 
             heard.texts.setdefault(block, []).append(normalized(event["text"]))
             last = min(int(event["end"] / MESSAGE_S), len(sent_at) - 1)
             heard.lags.setdefault(block, []).append(time.monotonic() - sent_at[last])
+        elif event["type"] == "flushed":
+            heard.n_flushed += 1
         heard.done |= event["type"] == "done"
 
 
@@ -150,20 +207,31 @@ def _rows(samples: Sequence[Sample], heard: Heard) -> list[Row]:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """The same block in the session that has run for long and in one that began just before: CPU s per s of audio."""
+
+    long: float
+    new: float
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The last quarter of a session against its second quarter; the first one fills buffers that are bounded."""
 
     growth_mib: float
     drift: float
     """Of CPU per second of audio, as a part of it."""
+    more_than_new: float | None = None
+    """How much more it costs in the end than sessions that begin then, as a part of it; median of the pairs."""
 
     @property
     def good(self) -> bool:
         """Memory is flat and cost constant."""
-        return self.growth_mib <= MOST_GROWTH_MIB and self.drift <= MOST_DRIFT
+        drift = self.drift if self.more_than_new is None else self.more_than_new
+        return self.growth_mib <= MOST_GROWTH_MIB and drift <= MOST_DRIFT
 
 
-def verdict(rows: Sequence[Row]) -> Verdict:
+def verdict(rows: Sequence[Row], pairs: Sequence[Pair] = ()) -> Verdict:
     """Raises ValueError for fewer than four rows."""
     if len(rows) < 4:
         raise ValueError("a verdict needs four rows at least")
@@ -171,7 +239,8 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     early, late = rows[quarter : 2 * quarter], rows[-quarter:]
     growth = float(np.median([r.memory_mib for r in late]) - np.median([r.memory_mib for r in early]))
     before, after = (float(np.median([r.cpu_per_audio_s for r in part])) for part in (early, late))
-    return Verdict(growth, after / before - 1)
+    more = float(np.median([p.long / p.new - 1 for p in pairs])) if pairs else None
+    return Verdict(growth, after / before - 1, more)
 
 
 def _cells(r: Row) -> list[object]:
@@ -234,6 +303,7 @@ def main() -> int:
     parser.add_argument("--speed", type=float, default=20.0, help="times real time (default 20)")
     parser.add_argument("--codec", choices=CODECS[:2], default="opus")
     parser.add_argument("--model", default="digits")
+    parser.add_argument("--pairs", type=int, default=6, help="new sessions to compare with in the end (default 6)")
     parser.add_argument("--plot", type=Path, help="picture to write (.svg; needs the bench extra)")
     parser.add_argument("--serve", nargs="+", help=argparse.SUPPRESS)
     args, _ = parser.parse_known_args()
@@ -243,8 +313,9 @@ def main() -> int:
     n_blocks = max(4, round(args.hours * 3600 * SAMPLE_RATE / len(samples)))
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), args.model, args.speed) as server:
         block = steady_material(server.live_url, samples, [args.codec], args.speed)[args.codec]
-        rows = asyncio.run(soak(server, block, n_blocks, args.speed, args.codec))
-    outcome = verdict(rows)
+        rows, pairs = asyncio.run(soak(server, block, n_blocks, args.speed, args.codec, args.pairs))
+    outcome = verdict(rows, pairs)
+    ratios = sorted(100 * (p.long / p.new - 1) for p in pairs)
     every = max(1, len(rows) // 12)
     title = f"One session of {rows[-1].hours:.1f} hours at {args.speed:g} times real time, {args.codec}"
     table(
@@ -254,7 +325,9 @@ def main() -> int:
         [
             f"Last quarter against the second: memory {outcome.growth_mib:+.1f} MiB, "
             f"CPU per audio second {100 * outcome.drift:+.1f} %. "
-            f"{sum(r.same_text for r in rows)} of {len(rows)} blocks have the first one's text."
+            f"{sum(r.same_text for r in rows)} of {len(rows)} blocks have the first one's text.",
+            f"In the end, beside {len(pairs)} sessions that begin then, one block each in turn: it costs "
+            f"{100 * (outcome.more_than_new or 0):+.1f} % more (median; {', '.join(f'{r:+.1f}' for r in ratios)}).",
         ],
     )
     if args.plot is not None:

@@ -105,9 +105,9 @@ class LiveSession:
                 await self._room.wait()
             self._say(data[i:] if whole else data[i : i + PIECE_BYTES])
 
-    async def flush(self) -> None:
-        """Ask for finals of what was said so far."""
-        self._say('{"type":"flush"}')
+    async def flush(self, id: str | int | None = None) -> None:
+        """Ask for finals of what was said so far. With `id`, `{"type": "flushed", "id": id}` says that all are told."""
+        self._say(json.dumps({"type": "flush"} | ({} if id is None else {"id": id})))
 
     async def stop(self) -> None:
         """No more audio: the server finalizes everything and says `done`."""

@@ -13,7 +13,7 @@ from benchmarks.live_load import Heard
 from benchmarks.neighbours import Arms, delays
 from benchmarks.noises import NOISES, every_noise, noise
 from benchmarks.silence import Outcome, starts_of, texts_of
-from benchmarks.soak import Row, verdict
+from benchmarks.soak import Pair, Row, verdict
 from whisperlive_hybrid.audio.codecs import make_decoder
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 
@@ -103,6 +103,9 @@ def test_memory_that_grows_and_cost_that_rises_are_failures() -> None:
     assert verdict(_rows(flat, steady)).good, "what the first quarter fills is not counted"
     assert not verdict(_rows([120.0 + 5 * n for n in range(8)], steady)).good
     assert not verdict(_rows(flat, [0.05 + 0.003 * n for n in range(8)])).good
+    dearer = _rows(flat, [0.05 + 0.003 * n for n in range(8)])
+    assert verdict(dearer, [Pair(0.071, 0.07), Pair(0.07, 0.071)]).good, "a session that begins now costs as much"
+    assert not verdict(_rows(flat, steady), [Pair(0.06, 0.05)] * 3).good
     with pytest.raises(ValueError, match="four"):
         verdict(_rows(flat[:3], steady[:3]))
 
