@@ -109,22 +109,22 @@ async def _flood(url: str, until: float, frames: list[bytes], *, first: bytes = 
     n, block = 0, b"".join(frames)
     while time.monotonic() < until:
         with suppress(OSError, WebSocketException):
-            async with connect(url + QUERY, close_timeout=0.1, ping_interval=None) as connection:
-                reader = asyncio.create_task(_swallow(connection))
-                out = connection.transport
-                if not reads:
-                    out.pause_reading()
-                out.write(first)
-                while time.monotonic() < until and not out.is_closing():
-                    if out.get_write_buffer_size() > 2 * len(block):
-                        await asyncio.sleep(0.001)
-                    else:
-                        out.write(block)
-                        n += len(frames)
-                        await asyncio.sleep(0)
-                reader.cancel()
-                if not out.is_closing():
-                    out.abort()
+            connection = await connect(url + QUERY, ping_interval=None)
+            reader = asyncio.create_task(_swallow(connection))
+            out = connection.transport
+            if not reads:
+                out.pause_reading()
+            out.write(first)
+            while time.monotonic() < until and not out.is_closing():
+                if out.get_write_buffer_size() > 2 * len(block):
+                    await asyncio.sleep(0.001)
+                else:
+                    out.write(block)
+                    n += len(frames)
+                    await asyncio.sleep(0)
+            reader.cancel()
+            if not out.is_closing():
+                out.abort()
         await asyncio.sleep(0.05)
     return n
 

@@ -199,6 +199,18 @@ def _trimming() -> Iterator[Trial]:
         yield Trial(f"trimmed after {after_s:g} s, at most {limit_s:g} s", AgreedOrSure, rules)
 
 
+def _pauses() -> Iterator[Trial]:
+    yield Trial("final made in the pause, shown as a partial (defaults)", AgreedOrSure, LiveRules())
+    yield Trial("final made at the end, partials in the pause", AgreedOrSure, replace(LiveRules(), speculate=False))
+
+
+def _history() -> Iterator[Trial]:
+    yield Trial("no history (defaults)", AgreedOrSure, LiveRules())
+    for n_chars in (50, 200):
+        rules = replace(LiveRules(), history_chars=n_chars)
+        yield Trial(f"the last {n_chars} characters", AgreedOrSure, rules)
+
+
 SWEEPS: dict[str, tuple[str, str, Callable[[], Iterator[Trial]]]] = {
     "policies": ("Policies", "conversations", _policies),
     "policies-long": ("Policies", "monologues", _policies),
@@ -207,6 +219,9 @@ SWEEPS: dict[str, tuple[str, str, Callable[[], Iterator[Trial]]]] = {
     "last-words-long": ("Length of the last word", "monologues", _squeezed),
     "noise": ("Short utterances taken for noise", "single words", _noise),
     "trimming": ("Length of windows", "monologues", _trimming),
+    "pauses": ("Pauses", "conversations", _pauses),
+    "history": ("Text before a window, as its prompt", "conversations", _history),
+    "history-long": ("Text before a window, as its prompt", "monologues", _history),
     "beams": ("Beam of partials", "conversations", _beams),
     "thresholds": ("Guard and probability", "conversations", _thresholds),
 }

@@ -188,6 +188,14 @@ class Settings(BaseSettings):
         group="Live",
         ge=0,
     )
+    live_history_chars: int = _setting(
+        0,
+        "Characters of what was said before that each live window is prompted with. Finals are then made one after "
+        "another, and a wrong one may spoil those after it.",
+        group="Live",
+        ge=0,
+        le=1000,
+    )
     max_live_sessions: int = _setting(64, "Live sessions at once; more are refused.", group="Live", ge=1)
     max_connection_time_s: float = _setting(
         0.0, "A WhisperLive client is disconnected after this; 0 is no limit.", unit="s", group="Live", ge=0

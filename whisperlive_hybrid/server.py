@@ -192,6 +192,7 @@ def _live_rules(settings: Settings) -> LiveRules:
         partial_interval_s=settings.partial_interval_ms / 1000,
         partial_beam_size=settings.partial_beam_size,
         beam_size=settings.beam_size,
+        history_chars=settings.live_history_chars,
         ahead_s=settings.live_ahead_s,
         catch_up_s=settings.resume_s,
     )

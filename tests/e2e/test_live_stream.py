@@ -417,6 +417,18 @@ async def test_too_large_a_message_ends_its_connection_only(server: LiveServer) 
     assert words((await say(server.url, messages(pcm16(one().samples())))).text) == words(one().text)
 
 
+async def test_a_message_in_thousands_of_pieces_ends_its_connection_only(
+    server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = server.live.n_sessions
+    socket = await connect(f"{server.url}/ws/stream?{EN}")
+    socket.transport.write(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 6000)
+    await asyncio.wait_for(socket.wait_closed(), 10)
+    assert socket.close_code == 1009
+    await asyncio.sleep(0.4)  # a session would be there by now
+    assert (server.live.n_sessions, [r for r in caplog.records if r.levelname == "ERROR"]) == (before, [])
+
+
 async def test_stop_without_audio_is_an_empty_session(server: LiveServer) -> None:
     said = await say(server.url, [], "")
     assert [e["type"] for e in said.events if e["type"] != "status"] == ["ready", "done"]

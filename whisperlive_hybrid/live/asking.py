@@ -118,7 +118,7 @@ class Asking:
     def _prompt(self, told: SessionState, latest: str) -> str | None:
         """The client's prompt, then what was said last; whole words, bounded."""
         said = ""
-        if self.rules.history:
+        if self.rules.history_chars:
             words = split_words(f"{told.history} {latest.strip()}".strip())
             while words and len("".join(words)) > self.rules.history_chars:
                 words.pop(0)

@@ -42,11 +42,10 @@ class LiveRules:
     """Wait before a failed final is tried again; the engine may name a longer one."""
     finals_at_once: int = 4
     """Finals of one session in the engine at once; matters when audio comes faster than real time."""
-    history: bool = False
-    """Prompt windows with the text of the finals before them; finals are then made one after another. Off, because a
-    wrong final then spoils the next ones: Whisper repeats what it is prompted with, small models most of all."""
-    history_chars: int = 200
-    """Length of that text at most (Macháček et al. 2023 use as much)."""
+    history_chars: int = 0
+    """Prompt windows with so much of the text before them (Macháček et al. 2023: 200 characters); finals are then made
+    one after another. Off, because a wrong final then spoils the next ones: Whisper repeats what it is prompted with,
+    small models most of all."""
     detect_after_s: float = 1.5
     """A language detected in less audio than this is used for that window only."""
     keep_language: float = 0.7

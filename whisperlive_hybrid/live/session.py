@@ -314,7 +314,7 @@ class Session:
 
     def _ask(self, now: float, *, fresh: bool = False) -> None:
         """Ask for what is due. `fresh`: new audio came just now."""
-        at_once = 1 if self._rules.history or self._ahead else self._rules.finals_at_once
+        at_once = 1 if self._rules.history_chars or self._ahead else self._rules.finals_at_once
         for ending in list(self._ending)[:at_once]:
             due = ending.retry_at is None or ending.retry_at <= now
             if not ending.complete and ending.window_id is None and due:

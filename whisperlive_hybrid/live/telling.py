@@ -135,7 +135,7 @@ def _learn(
 ) -> SessionState:
     """Take language and history for the next windows from a final."""
     before = told.history if heard.language == told.history_language else ""
-    history = f"{before} {heard.text}"[-2 * rules.history_chars :]
+    history = f"{before} {heard.text}"[-2 * rules.history_chars :] if rules.history_chars else ""
     language = told.language
     if options.language is None:
         if heard.confidence < rules.doubt_language:

@@ -38,6 +38,7 @@ def set_up_logging(level: str, style: Literal["text", "json"], stream: TextIO | 
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else TextLines())
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -46,6 +47,11 @@ def set_up_logging(level: str, style: Literal["text", "json"], stream: TextIO | 
     quiet = logging.INFO if level == "debug" else logging.WARNING
     for name in _NOISY:
         logging.getLogger(name).setLevel(quiet)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """All but what asyncio says of each write to a connection that is gone: a client could fill a disk with it."""
+    return record.name != "asyncio" or record.msg != "socket.send() raised exception."
 
 
 class TextLines(logging.Formatter):

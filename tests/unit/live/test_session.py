@@ -449,7 +449,7 @@ def test_the_clients_language_prompt_and_hotwords_are_used_as_they_are() -> None
 
 
 def test_history_prompts_the_next_final_and_ends_with_its_language() -> None:
-    talk = Talk(LiveOptions(interim=False), LiveRules(history=True, history_chars=12))
+    talk = Talk(LiveOptions(interim=False), LiveRules(history_chars=12))
 
     def utterance(text: str, language: str) -> str | None:
         talk.start()

@@ -77,6 +77,35 @@ def test_no_partial_is_asked_for_while_the_final_is_made_and_an_older_one_is_dro
     assert talk.lanes == []
 
 
+def test_with_one_model_for_both_no_audio_is_encoded_twice() -> None:
+    """What was heard in a pause is the newest partial, and the final, from one encoder input."""
+    talk = Talk()
+    heard: list[tuple[int, int]] = []
+
+    def note() -> None:
+        new = [(w.start, w.end) for w in talk.running.values()]
+        heard.extend(each for each in new if each not in heard[-2:])
+
+    for _ in range(3):
+        talk.start(talk.position / SAMPLE_RATE)
+        for _ in range(4):
+            talk.hear(0.5)
+            note()
+            if Lane.PARTIAL in talk.lanes:
+                talk.partial("one two")
+        talk.pause()
+        note()
+        talk.answer("one two three")
+        talk.wait(0.4)
+        note()
+        talk.end()
+        note()
+        assert talk.running == {}
+    assert [f.text for f in talk.finals] == ["one two three"] * 3
+    assert [e.tentative for e in talk.events if isinstance(e, Partial)].count(" three") == 3
+    assert len(heard) == len(set(heard)) > 9
+
+
 def test_a_final_ahead_of_time_that_fails_is_asked_for_when_it_is_due() -> None:
     talk = paused()
     talk.fail(error=Refused("full", retry_after_s=1.0))

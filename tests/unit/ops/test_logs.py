@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +26,20 @@ def test_text_lines_name_the_place_within_the_package() -> None:
     logging.getLogger("whisperlive_hybrid.engine.models").debug("not this")
     [line] = out.getvalue().splitlines()
     assert line.endswith(" INFO    engine.models: loading base")
+
+
+async def test_writes_to_a_client_that_is_gone_do_not_fill_the_log() -> None:
+    out = io.StringIO()
+    set_up_logging("info", "text", out)
+    here, there = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=here)
+    transport.abort()
+    for _ in range(20):
+        transport.write(b"late")
+    logging.getLogger("asyncio").warning("something else")
+    there.close()
+    [line] = out.getvalue().splitlines()
+    assert line.endswith("asyncio: something else")
 
 
 def test_json_lines_carry_extra_and_traceback() -> None:

@@ -11,6 +11,7 @@ from typing import Final, Self, TypeAlias
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from whisperlive_hybrid.errors import HybridError
@@ -48,6 +49,9 @@ class SocketConnection:
 
     async def receive(self) -> Message:
         """See Connection."""
+        protocol = self._socket.protocol
+        if protocol.state is State.CLOSING and protocol.close_rcvd is None:
+            raise ConnectionLost(clean=False)  # it broke the protocol: what it sent is in pieces
         try:
             return await self._socket.recv()
         except ConnectionClosed as error:
