@@ -32,8 +32,8 @@ from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.storage.incoming import prepare_folder
 from whisperlive_hybrid.storage.records import RecordStore
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
-from whisperlive_hybrid.transports.live_door import LiveTerms
-from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
+from whisperlive_hybrid.transports.live_door import LiveTerms, live_terms
+from whisperlive_hybrid.transports.websocket.admission import admission
 from whisperlive_hybrid.transports.websocket.listener import LiveListener
 
 log = logging.getLogger(__name__)

@@ -82,7 +82,7 @@ class EndTurn:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Forget speech that has not ended: it gets no final. Answered by TurnEnded."""
+    """Forget speech that has not ended: it gets no final. Answered by TurnEnded, before that speech is said to stop."""
 
     id: str | int
 

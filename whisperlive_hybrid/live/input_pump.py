@@ -218,8 +218,8 @@ class InputPump:
             case Discard(id):
                 spoken = self._ears.segmenter.speaking
                 self._begin_anew(self._ears.segmenter.options)
-                self._hearer.discard()
                 self._hearer.turn_ended(id, spoken=spoken)
+                self._hearer.discard()
             case Change(options):
                 await self._change(options)
             case Stop():

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.errors import Unauthorized
+from whisperlive_hybrid.ops import client_secrets
 
 _SCHEMES = ("bearer", "token")
 _QUERY_NAMES = ("token", "api_key")
@@ -23,20 +24,28 @@ _EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension:
 _SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
 
 
-def check_key(settings: Settings, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
+def check_key(
+    settings: Settings, headers: Mapping[str, str], query: Mapping[str, str], *, now: float | None = None
+) -> None:
     """Let a caller with a known key pass; everyone, when no key is set.
 
     A key may come as `Authorization: Bearer KEY` (or `Token KEY`), `X-API-Key: KEY`, `api-key: KEY` (as Azure's clients
     send it), `?token=KEY` (or `api_key`), or, as a browser's WebSocket can, in the subprotocols `["token", KEY]`,
-    `["bearer", KEY]`, `["openai-insecure-api-key.KEY"]`.
-    Raises Unauthorized (codes `key_missing`, `key_unknown`).
+    `["bearer", KEY]`, `["openai-insecure-api-key.KEY"]`. Where `now` is given (seconds since 1970), a client secret
+    that was made with a key and has not expired counts as one.
+    Raises Unauthorized (codes `key_missing`, `key_unknown`, `secret_expired`).
     """
     known = api_keys(settings)
     if not known:
         return
-    offered = _offered_keys(headers, query)
+    offered = offered_keys(headers, query)
     if not offered:
         raise Unauthorized("This server needs an API key: send it as 'Authorization: Bearer KEY'.", code="key_missing")
+    if now is not None:
+        for secret in offered:
+            if client_secrets.is_signed(secret, known):
+                client_secrets.check_time(secret, now)
+                return
     # Every pair is compared, each in constant time, so that the answer's timing tells nothing about any key.
     if not any([hmac.compare_digest(_bytes(a), _bytes(b)) for a in offered for b in known]):
         raise Unauthorized("This API key is not known here.", code="key_unknown")
@@ -143,7 +152,8 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")  # header bytes that are not UTF-8 arrive as lone surrogates
 
 
-def _offered_keys(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
+def offered_keys(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
+    """Everything in a request that may be a key."""
     scheme, _, credential = one_value(headers, "Authorization").partition(" ")
     offered = [credential.strip()] if scheme.lower() in _SCHEMES else []
     offered.extend(one_value(headers, name).strip() for name in _HEADERS)

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Message: TypeAlias = str | bytes
 
 MAX_MESSAGE_BYTES: Final = 2**20
+"""Unless a door takes more; what is larger is unpacked in a thread."""
 PING_EVERY_S: Final = 10.0
 PONG_WITHIN_S: Final = 8.0
 """A half-open connection is found within both together, and 20 s leave time to come back."""
@@ -100,6 +101,8 @@ class Dialect(Protocol):
 
     can_resume: bool = False
     """Its clients know how to come back to a session."""
+    starts_at_once: bool = False
+    """The session that the request itself asks for is opened before anything is read."""
     open_within_s: float = OPEN_WITHIN_S
     """How long a client may take until it has a session."""
     idle_s: float | None = None
@@ -114,6 +117,10 @@ class Dialect(Protocol):
     def opening(self) -> Sequence[Command | Reply]:
         """What follows from the request itself (its query string). Raises BadStart."""
         return []
+
+    def unpack(self, message: Message) -> Message:
+        """A simpler form of a very large message, without a look at the connection: this runs in a thread."""
+        return message
 
     def receive(self, message: Message) -> Sequence[Command | Reply]:
         """Commands in a client's message, and answers that need no session.
@@ -182,7 +189,10 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService, tur
     Where the request itself starts one, a client still has a moment to say that it resumes another.
     """
     opening: list[Command] = []
-    for command in dialect.opening():
+    first = dialect.opening()
+    if dialect.starts_at_once:
+        return await _obey(first, connection, dialect, live)
+    for command in first:
         if isinstance(command, Reply):
             await _answer(command, connection)
         else:
@@ -191,7 +201,7 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService, tur
     while True:
         try:
             async with asyncio.timeout(patience):
-                message = await connection.receive()
+                message = await _next_message(connection, dialect)
         except TimeoutError:
             if opening:
                 return await _obey(opening, connection, dialect, live)
@@ -254,6 +264,11 @@ async def _say(connection: Connection, dialect: Dialect, event: Numbered) -> Non
         await connection.send(message)
 
 
+async def _next_message(connection: Connection, dialect: Dialect) -> Message:
+    message = await connection.receive()
+    return message if len(message) <= MAX_MESSAGE_BYTES else await asyncio.to_thread(dialect.unpack, message)
+
+
 async def _queue_up(turnstile: Turnstile, commands: Sequence[Command | Reply]) -> None:
     """After a message: wait until the client may be heard again. Others always come in between."""
     audio = any(isinstance(c, Audio) for c in commands)
@@ -301,7 +316,7 @@ async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Wa
     now: Callable[[], float] = asyncio.get_running_loop().time
     while True:
         watch.reading_since = now()
-        message = await connection.receive()
+        message = await _next_message(connection, dialect)
         watch.reading_since = None
         commands: Sequence[Command | Reply] = ()
         try:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
+from whisperlive_hybrid.config import Settings
+from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.transports.connection import MAX_MESSAGE_BYTES, Dialect
@@ -45,6 +47,16 @@ class LiveTerms:
     """Clients that always name a model, mean it or not, get the one they name."""
     raw_pcm: bool = False
     """Audio of clients that do not name its format is 16-bit integers rather than floats."""
+
+
+def live_terms(settings: Settings) -> LiveTerms:
+    """What live clients are granted. Raises BadInput when the default language is none."""
+    return LiveTerms(
+        LiveOptions(language=parse_language(settings.language), speech=settings.speech_options()),
+        time_limit_s=settings.max_connection_time_s or None,
+        client_models=settings.whisperlive_models == "client",
+        raw_pcm=settings.raw_pcm_input,
+    )
 
 
 @dataclass(frozen=True, slots=True)

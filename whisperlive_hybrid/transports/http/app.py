@@ -20,6 +20,7 @@ from whisperlive_hybrid.transports.http import (
     live_socket,
     native,
     openai,
+    openai_realtime,
     openapi,
     pages,
     whisper_cpp,
@@ -43,6 +44,7 @@ DOORS: tuple[HttpDoor, ...] = (
     asr_webservice.DOOR,
     whisper_cpp.DOOR,
     deepgram.DOOR,
+    openai_realtime.DOOR,
     openai.DOOR,
     live_socket.DOOR,
 )

@@ -26,10 +26,10 @@ from whisperlive_hybrid.transports.http.describing import (
 )
 from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.services import HttpServices
-from whisperlive_hybrid.transports.live_door import Handshake, LiveDoor, LiveTerms
+from whisperlive_hybrid.transports.live_door import Handshake, LiveDoor, LiveTerms, live_terms
 from whisperlive_hybrid.transports.rationed import ration
 from whisperlive_hybrid.transports.turnstile import Turnstile
-from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
+from whisperlive_hybrid.transports.websocket.admission import admission
 from whisperlive_hybrid.transports.websocket.doors import DOORS
 from whisperlive_hybrid.transports.websocket.listener import Admit, ChooseSubprotocol
 
@@ -173,6 +173,6 @@ def _paths() -> Json:
 DOOR: Final = HttpDoor(
     "live",
     routes,
-    own_key_check=re.compile(r"/ws/.+"),  # a browser cannot read a refused handshake
+    own_key_check=re.compile("/ws/.+|" + "|".join(re.escape(path) for door in DOORS for path in door.paths)),
     describe=_paths,
 )

@@ -5,7 +5,8 @@ from websockets.datastructures import Headers
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.errors import BadInput, Unauthorized
-from whisperlive_hybrid.transports.websocket.admission import admission, live_terms
+from whisperlive_hybrid.transports.live_door import live_terms
+from whisperlive_hybrid.transports.websocket.admission import admission
 
 OURS = {"Host": "localhost:5050"}
 
