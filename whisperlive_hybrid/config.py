@@ -51,6 +51,13 @@ class Settings(BaseSettings):
     )
     http_port: int = _setting(8080, "Port of pages, files and the OpenAI API.", group="Listening", ge=0, le=65535)
     port_whisperlive: int = _setting(5050, "Port of live audio over WebSocket.", group="Listening", ge=0, le=65535)
+    wyoming_port: int | None = _setting(
+        None,
+        "Port of the Wyoming protocol for Home Assistant, which knows no keys; unset is off. Its usual port is 10300.",
+        group="Listening",
+        ge=0,
+        le=65535,
+    )
     cors_origins: str = _setting(
         "null",
         "Web origins other than the server's own that may call it, comma-separated; * for all, none for none. "

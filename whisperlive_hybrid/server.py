@@ -35,6 +35,8 @@ from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_
 from whisperlive_hybrid.transports.live_door import LiveTerms, live_terms
 from whisperlive_hybrid.transports.websocket.admission import admission
 from whisperlive_hybrid.transports.websocket.listener import LiveListener
+from whisperlive_hybrid.transports.wyoming import WyomingDialect
+from whisperlive_hybrid.transports.wyoming_listener import WyomingListener
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ class Server:
                 )
             )
             self.live_port = listener.port
+            self.wyoming_port = await self._listen_to_wyoming(stack)
             services = HttpServices(
                 settings=settings,
                 engine=self.engine,
@@ -111,6 +114,26 @@ class Server:
             )
             self._stack = stack.pop_all()
         return self
+
+    async def _listen_to_wyoming(self, stack: AsyncExitStack) -> int | None:
+        """The Wyoming listener on its port, which is returned; None where it is off."""
+        settings = self.settings
+        if settings.wyoming_port is None:
+            return None
+        if settings.api_key:
+            log.warning("WYOMING_PORT takes audio from everybody who reaches it: its protocol knows no API keys")
+        listener = WyomingListener(
+            self.live,
+            host=settings.app_host,
+            port=settings.wyoming_port,
+            dialect=lambda: WyomingDialect(self.live_terms.defaults, self._wyoming_models),
+        )
+        return (await stack.enter_async_context(listener)).port
+
+    def _wyoming_models(self) -> list[tuple[str, bool]]:
+        """The default model first, which is what clients get that name none."""
+        known = sorted(self.engine.models(), key=lambda model: not model.default)
+        return [(model.id, model.multilingual is not False) for model in known]
 
     async def wait_closed(self) -> None:
         """Run until cancelled. Raises ModelUnavailable when the default model cannot be had."""

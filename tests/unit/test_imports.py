@@ -47,6 +47,8 @@ PURE = {
     "jobs/growing.py",
     "transports/start_options.py",
     "transports/deepgram_wire.py",
+    "transports/wyoming.py",
+    "transports/wyoming_frames.py",
     "transports/live_door.py",
     "transports/turnstile.py",
     "transports/realtime_settings.py",
