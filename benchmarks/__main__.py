@@ -1,11 +1,11 @@
-"""Run every benchmark in turn: `python -m benchmarks`."""
+"""Run the benchmarks in turn, but those of endurance: `python -m benchmarks --recordings PATH`."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-ALL = ("accuracy", "overhead", "batching", "packing", "policy", "loop_lag", "live")
+ALL = ("accuracy", "overhead", "batching", "packing", "policy", "windows", "loop_lag", "live")
 
 
 def main() -> int:

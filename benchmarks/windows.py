@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["tiny", "small"])
     parser.add_argument("--rounds", type=int, default=5, help="medians are taken of this many (default 5)")
-    args = parser.parse_args()
+    args, _ = parser.parse_known_args()  # `python -m benchmarks` hands the same arguments to all
     rows: list[list[object]] = []
     for size in args.sizes:
         with tempfile.TemporaryDirectory() as folder:

@@ -28,7 +28,7 @@ from benchmarks.live.capacity import search
 from benchmarks.live.clients import Refused
 from benchmarks.live.offline import offline, posted, words_heard
 from benchmarks.live.runs import silent, stop_at_once, talk
-from benchmarks.live.systems import SYSTEMS, Started, System, start, systems
+from benchmarks.live.systems import SMALL_MODEL, SYSTEMS, Started, System, start, systems
 from benchmarks.live.tables import plots, print_tables, seconds
 from benchmarks.material import Conversation, conversations
 from benchmarks.report import machine
@@ -37,10 +37,10 @@ from whisperlive_hybrid.engine.models import BUNDLED
 
 PARTS = ("latency", "tail", "silence", "capacity")
 WHERE = {
-    "latency": ("ours", "ours-opus", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
+    "latency": ("ours", "ours-opus", "ours-two", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
     "tail": ("ours", "whisperlive", "whisperlive-batch-tuned"),
     "silence": ("ours", "whisperlive", "whisperlive-batch-tuned"),
-    "capacity": ("ours", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
+    "capacity": ("ours", "ours-two", "whisperlive", "whisperlive-tuned", "whisperlive-batch-tuned"),
 }
 """Systems that each part measures when none are named. Of capacity, whichever of the peer's ways may carry most."""
 FIRST = 5000
@@ -118,7 +118,7 @@ class Benchmark:
                 self.tail_offline = words_heard(
                     model, self._talk_to_stop(), self.args.stops, self.args.threads, self.args.device
                 )
-            wanted = self._systems()
+            wanted = [s for s in self._systems() if s.server != "ours-two" or name not in ("digits", SMALL_MODEL)]
             for kind in dict.fromkeys(system.server for system in wanted):
                 systems = [system for system in wanted if system.server == kind]
                 try:
@@ -152,6 +152,8 @@ class Benchmark:
     ) -> None:
         progress(f"{model_name}: starting {kind}")
         settings = dict(each.partition("=")[::2] for each in self.args.set)
+        if kind == "ours-two":
+            settings["LIVE_MODEL"] = str(self._model(SMALL_MODEL))
         started = start(
             kind, model, self.args.threads, (self.args.out / "servers").resolve(), settings, device=self.args.device
         )
@@ -188,7 +190,7 @@ class Benchmark:
 
     def _capacity(self, system: System, started: Started) -> dict[str, Any]:
         points: dict[int, dict[str, Any]] = {}
-        first = self.args.first or (4 if system.server == "ours" else 1)
+        first = self.args.first or (4 if system.server.startswith("ours") else 1)
 
         def probe(n: int) -> float:
             said = self._conversations(n, self.args.probe_seconds)
