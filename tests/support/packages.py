@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,6 +56,38 @@ def python_environment(
             (site / "zz-tests-own.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     return _environment(name, key, install) / "bin" / "python"
+
+
+def source_distribution(requirement: str) -> Path:
+    """The unpacked sources of a pinned requirement (`name==version`), with what wheels leave out, such as tests."""
+
+    def install(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+        _run(
+            [
+                *pip,
+                "--retries",
+                "1",
+                "--timeout",
+                "20",
+                "--no-deps",
+                "--no-binary",
+                requirement.partition("==")[0],
+                "-d",
+                str(folder),
+                requirement,
+            ]
+        )
+        [archive] = folder.glob("*.tar.gz")
+        with tarfile.open(archive) as sources:
+            sources.extractall(folder, filter="data")
+
+    name = requirement.partition("==")[0]
+    [unpacked] = [
+        entry for entry in _environment(f"{name}-sources", ("sdist", requirement), install).iterdir() if entry.is_dir()
+    ]
+    return unpacked
 
 
 def node_environment(name: str, *packages: str) -> Path:
