@@ -17,6 +17,7 @@ from tests.support.http_server import HttpServer, wait_until
 from tests.support.openai_files import KEY, openai_client, openai_server, silence, spoken, transcribe
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import WorkerLost
+from whisperlive_hybrid.transports.http import following
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -142,6 +143,26 @@ def test_the_bytes_of_a_stream(server: HttpServer, clip: Clip) -> None:
     assert answer.text.endswith("\n\ndata: [DONE]\n\n")
     events = answer.text.removesuffix("\n\n").split("\n\n")
     assert all(e.startswith(("data: ", ": ")) and "\n" not in e for e in events)
+
+
+def test_a_stream_says_that_it_is_alive(
+    server: HttpServer, client: OpenAI, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = type(server.services.pipeline).transcribe
+
+    async def slow(self: Any, *args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0.5)
+        return await real(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(server.services.pipeline), "transcribe", slow)
+    monkeypatch.setattr(following, "HEARTBEAT_S", 0.1)
+    with client.audio.transcriptions.with_streaming_response.create(
+        file=clip.path, model="whisper-1", language="en", stream=True
+    ) as response:
+        lines = list(response.iter_lines())
+    assert lines.count(": waiting") >= 2
+    _, done = told(list(transcribe(client, clip, stream=True)))
+    assert words(done.text) == words(clip.text)
 
 
 def test_a_stream_that_is_not_read_to_its_end(server: HttpServer, client: OpenAI) -> None:
