@@ -1,6 +1,6 @@
 """What one bad client costs the others: time from the end of speech to its final, with it and without it in turn.
 
-python -m benchmarks.neighbours                                        10 kinds of offenders: 25 minutes
+python -m benchmarks.neighbours                                        11 kinds of offenders: 27 minutes
 python -m benchmarks.neighbours --only "floods with speech" --rounds 2  shorter
 
 Some well-behaved sessions speak at real-time pace all the while. Each round is two phases with the same audio, one

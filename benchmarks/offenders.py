@@ -79,6 +79,11 @@ async def flood_nonsense(url: str, until: float) -> int:
     return await _flood(url, until, [_frame(TEXT, b"{"), _text({"type": "1"})] * 2500)
 
 
+async def flood_parts(url: str, until: float) -> int:
+    """Messages of a mebibyte that hold a third of a million empty lists."""
+    return await _flood(url, until, [_frame(TEXT, b'{"type":"1","a":[' + b"[]," * 349_000 + b"[]]}")])
+
+
 async def flood_control(url: str, until: float) -> int:
     """WebSocket pings, whose pongs nobody reads."""
     return await _flood(url, until, [_frame(PING, b"x" * 60)] * 5000, reads=False)
@@ -95,7 +100,12 @@ CONTINUATION, TEXT, BINARY, PING = 0, 1, 2, 9
 def _frame(kind: int, data: bytes, *, last: bool = True) -> bytes:
     """A client's WebSocket frame, masked with zeros."""
     n = len(data)
-    length = bytes([0x80 | n]) if n < 126 else bytes([0xFE]) + n.to_bytes(2, "big")
+    if n < 126:
+        length = bytes([0x80 | n])
+    elif n < 2**16:
+        length = bytes([0xFE]) + n.to_bytes(2, "big")
+    else:
+        length = bytes([0xFF]) + n.to_bytes(8, "big")
     return bytes([kind | 0x80 * last]) + length + bytes(4) + data
 
 
@@ -125,6 +135,7 @@ async def _flood(url: str, until: float, frames: list[bytes], *, first: bytes = 
             reader.cancel()
             if not out.is_closing():
                 out.abort()
+            await connection.wait_closed()
         await asyncio.sleep(0.05)
     return n
 
@@ -189,6 +200,7 @@ OFFENDERS: Final[dict[str, Offend]] = {
     "floods with pings": flood_pings,
     "floods with flushes": flood_flushes,
     "floods with nonsense": flood_nonsense,
+    "floods with empty lists": flood_parts,
     "floods with control frames": flood_control,
     "floods with fragments": flood_fragments,
     "sends garbage": garbage,

@@ -49,6 +49,7 @@ PURE = {
     "transports/deepgram_wire.py",
     "transports/wyoming.py",
     "transports/wyoming_frames.py",
+    "transports/json_text.py",
     "transports/live_door.py",
     "transports/turnstile.py",
     "transports/realtime_settings.py",

@@ -212,14 +212,14 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService, tur
             raise
         except BadInput as error:
             await _say(connection, dialect, Numbered(0, failed_by(error, fatal=False)))
-            await _queue_up(turnstile, ())
+            await _queue_up(turnstile, message, ())
             continue
         if not any(isinstance(c, Start | Resume) for c in commands):
             commands = [*opening, *commands]
         link = await _obey(commands, connection, dialect, live)
         if link is not None:
             return link
-        await _queue_up(turnstile, commands)
+        await _queue_up(turnstile, message, commands)
 
 
 async def _obey(
@@ -269,10 +269,11 @@ async def _next_message(connection: Connection, dialect: Dialect) -> Message:
     return message if len(message) <= MAX_MESSAGE_BYTES else await asyncio.to_thread(dialect.unpack, message)
 
 
-async def _queue_up(turnstile: Turnstile, commands: Sequence[Command | Reply]) -> None:
-    """After a message: wait until the client may be heard again. Others always come in between."""
+async def _queue_up(turnstile: Turnstile, message: Message, commands: Sequence[Command | Reply]) -> None:
+    """After a message and what it led to: wait until the client may be heard again. Others always come in between."""
     audio = any(isinstance(c, Audio) for c in commands)
-    await asyncio.sleep(turnstile.wait_s(audio=audio, now=asyncio.get_running_loop().time()))
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep(turnstile.wait_s(audio=audio, now=now, length=len(message)))
 
 
 async def _run(connection: Connection, dialect: Dialect, link: Link, turnstile: Turnstile) -> None:
@@ -328,7 +329,7 @@ async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Wa
                 await _answer(command, connection)
             else:
                 await link.take(command)
-        await _queue_up(turnstile, commands)
+        await _queue_up(turnstile, message, commands)
 
 
 async def _write(connection: Connection, dialect: Dialect, link: Link) -> Closing:

@@ -11,6 +11,8 @@ from typing import Final
 CONTROL_PER_S: Final = 20.0
 """Messages that are not audio: pings, flushes, and what makes no sense."""
 CONTROL_AT_ONCE: Final = 100.0
+CONTROL_BYTES: Final = 2**14
+"""A longer one counts as several."""
 AUDIO_PER_S: Final = 500.0
 """Ten times what a client sends that makes a message of every 20 ms."""
 AUDIO_AT_ONCE: Final = 6000.0
@@ -40,6 +42,6 @@ class Turnstile:
             False: Allowance(CONTROL_PER_S, CONTROL_AT_ONCE, now),
         }
 
-    def wait_s(self, *, audio: bool, now: float) -> float:
-        """A message was read: how long to wait before the next one is."""
-        return self._allowances[audio].wait_s(1, now)
+    def wait_s(self, *, audio: bool, now: float, length: int = 0) -> float:
+        """A message of such length was read: how long to wait before the next one is."""
+        return self._allowances[audio].wait_s(1 if audio else 1 + length / CONTROL_BYTES, now)

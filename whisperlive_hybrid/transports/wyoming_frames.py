@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from whisperlive_hybrid import __version__
-from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.errors import BadInput, HybridError
+from whisperlive_hybrid.transports.json_text import json_object
 
 MAX_LINE_BYTES: Final = 2**16
 MAX_DATA_BYTES: Final = 2**18
@@ -108,12 +109,9 @@ def _length(values: dict[str, Any], name: str, most: int) -> int:
 
 def _object(text: bytes, what: str) -> dict[str, Any]:
     try:
-        values = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BrokenStream(f"{what} is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise BrokenStream(f"{what} is not a JSON object")
-    return values
+        return json_object(text, what)
+    except BadInput as error:
+        raise BrokenStream(error.message) from None
 
 
 def encode(type: str, data: dict[str, Any] | None = None) -> bytes:

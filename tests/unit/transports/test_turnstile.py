@@ -36,6 +36,14 @@ def test_who_sends_a_message_every_20_ms_never_waits_and_may_catch_up() -> None:
     assert all(turnstile.wait_s(audio=True, now=200.0) == 0 for _ in range(5990))
 
 
+def test_a_long_message_that_is_no_audio_counts_as_several() -> None:
+    turnstile = Turnstile(0.0)
+    for _ in range(3):
+        held = turnstile.wait_s(audio=False, now=0.0, length=2**20)
+    assert held == pytest.approx((3 * 65 - CONTROL_AT_ONCE) / CONTROL_PER_S)
+    assert turnstile.wait_s(audio=True, now=0.0, length=2**24) == 0
+
+
 def test_what_is_no_audio_does_not_hold_up_audio() -> None:
     turnstile = Turnstile(0.0)
     for _ in range(1000):

@@ -24,6 +24,7 @@ from whisperlive_hybrid.live.commands import Audio, Command, Flush, LiveOptions,
 from whisperlive_hybrid.live.events import Event, failed_by
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.transports.connection import BadStart, Dialect, Message, Refusal
+from whisperlive_hybrid.transports.json_text import json_object
 from whisperlive_hybrid.transports.live_door import LiveDoor
 from whisperlive_hybrid.transports.start_options import OPTION_NAMES, options_from_json, options_from_query
 
@@ -85,7 +86,7 @@ class NativeDialect(Dialect):
         """See Dialect. Codes of BadInput: bad_json, unknown_type, bad_option."""
         if isinstance(message, bytes):
             return [Audio(message)]
-        values = _json_object(message)
+        values = json_object(message)
         match values.get("type"):
             case "start":
                 try:
@@ -181,16 +182,6 @@ def _wire(value: Any) -> Any:
             return {k: _wire(v) for k, v in value.items()}
         case _:
             raise TypeError(f"no wire form for {type(value).__name__}")
-
-
-def _json_object(message: str) -> dict[str, Any]:
-    try:
-        values = msgspec.json.decode(message)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise BadInput(f"the message is not JSON: {error}", code="bad_json") from None
-    if not isinstance(values, dict):
-        raise BadInput("a message must be a JSON object", code="bad_json")
-    return values
 
 
 def _id(values: Mapping[str, Any]) -> str | int | None:

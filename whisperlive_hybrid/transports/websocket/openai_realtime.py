@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -26,6 +26,7 @@ from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.ops.auth import offered_keys, one_value
 from whisperlive_hybrid.ops.client_secrets import claims_of
 from whisperlive_hybrid.transports.connection import MAX_MESSAGE_BYTES, Dialect, Message, Refusal, Reply
+from whisperlive_hybrid.transports.json_text import json_object
 from whisperlive_hybrid.transports.live_door import Handshake, HandshakeRefusal, LiveDoor, LiveTerms
 from whisperlive_hybrid.transports.realtime_settings import Json, RealtimeSettings, Shown, is_default
 from whisperlive_hybrid.transports.realtime_updates import MAX_TEXT, updated
@@ -248,10 +249,9 @@ def _encode(body: Json) -> str:
 
 def _json_object(message: str) -> Json | None:
     try:
-        values: Any = msgspec.json.decode(message)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return json_object(message)
+    except BadInput:
         return None
-    return values if isinstance(values, dict) else None
 
 
 def _audio(value: object) -> bytes | None:

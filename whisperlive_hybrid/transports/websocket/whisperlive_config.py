@@ -20,6 +20,7 @@ from whisperlive_hybrid.errors import BadInput
 from whisperlive_hybrid.live.commands import Codec, LiveOptions
 from whisperlive_hybrid.speech.speech import SpeechOptions
 from whisperlive_hybrid.transports.connection import BadStart, Message
+from whisperlive_hybrid.transports.json_text import json_object
 from whisperlive_hybrid.transports.live_door import LiveTerms
 from whisperlive_hybrid.transports.start_options import MAX_TEXT, TASKS
 
@@ -62,16 +63,13 @@ class ClientConfig:
 def read_object(message: Message) -> dict[str, Any]:
     """The JSON object in a client's first message, text or binary. Raises BadStart."""
     try:
-        values = json.loads(message)
-    except (ValueError, RecursionError):
-        values = None
-    if isinstance(values, dict):
-        return values
-    raise BadStart(
-        "The first message must be a JSON object: uid, language, task, model, and more as WhisperLive has it. "
-        "This server's own protocol is at /ws/stream.",
-        code="bad_json",
-    )
+        return json_object(message)
+    except BadInput:
+        raise BadStart(
+            "The first message must be a JSON object: uid, language, task, model, and more as WhisperLive has it. "
+            "This server's own protocol is at /ws/stream.",
+            code="bad_json",
+        ) from None
 
 
 def read_uid(values: Mapping[str, Any]) -> Any:
