@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
@@ -123,6 +123,8 @@ def test_a_caller_that_stops_in_the_middle(server: HttpServer, http: httpx.Clien
     assert http.get("/v1/models").status_code == 200
 
 
+Fields: TypeAlias = list[tuple[str, str]]
+
 SPOKEN = (DATA / "en-one-digit.flac").read_bytes()
 _FILES = st.sampled_from([SPOKEN] * 6 + [silence(0.3)[1], silence(0.01)[1], b"RIFF....WAVE"]) | st.binary(max_size=99)
 _NAMES = [o.name for o in TRANSCRIPTION_OPTIONS]
@@ -156,8 +158,11 @@ _PROPER: dict[str, list[str]] = {
     "beam_size": ["1"],
 }
 _PROPER_FIELD = st.sampled_from(sorted(_PROPER)).flatmap(lambda k: st.tuples(st.just(k), st.sampled_from(_PROPER[k])))
-_FIELDS = st.lists(_PROPER_FIELD, max_size=5, unique_by=lambda f: f[0]) | st.lists(
-    _PROPER_FIELD | st.tuples(_ODD_KEYS, _ODD_VALUES), max_size=6
+_PROPER_FIELDS = st.lists(_PROPER_FIELD, max_size=5, unique_by=lambda f: f[0])
+_FIELDS = (
+    _PROPER_FIELDS
+    | _PROPER_FIELDS.map(lambda fields: [*(f for f in fields if f[0] != "stream"), ("stream", "true")])
+    | st.lists(_PROPER_FIELD | st.tuples(_ODD_KEYS, _ODD_VALUES), max_size=6)
 )
 
 
@@ -168,9 +173,7 @@ _FIELDS = st.lists(_PROPER_FIELD, max_size=5, unique_by=lambda f: f[0]) | st.lis
     order=st.sampled_from(["file first", "file last"] * 4 + ["no model"]),
 )
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_the_form_says(
-    http: httpx.Client, path: str, file: bytes, fields: list[tuple[str, str]], order: str
-) -> None:
+def test_whatever_the_form_says(http: httpx.Client, path: str, file: bytes, fields: Fields, order: str) -> None:
     parts: list[tuple[str, Any]] = [(name, (None, value.encode("utf-8", "replace"))) for name, value in fields]
     if order != "no model":
         parts.append(("model", (None, b"whisper-1")))

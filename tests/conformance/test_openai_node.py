@@ -16,7 +16,7 @@ from tests.support.packages import node_environment
 
 pytestmark = pytest.mark.timeout(600)
 
-SCRIPT = Path(__file__).parent / "openai_files.mjs"
+SCRIPT = Path(__file__).parent / "clients" / "openai_files.mjs"
 CLIENT = "openai@6.49.0"
 
 

@@ -165,7 +165,9 @@ class _OpenAIDoor:
                 return WAITING
             if isinstance(item, tuple):
                 return events.segments(item)
-            return events.done(_checked(item, wanted)) if isinstance(item, Transcript) else b""
+            if isinstance(item, Transcript):
+                return await off_loop(item, lambda: events.done(_checked(item, wanted)))
+            return b""
 
         return await stream_answer(
             request,
