@@ -47,6 +47,8 @@ PURE = {
     "jobs/growing.py",
     "transports/start_options.py",
     "transports/deepgram_wire.py",
+    "transports/websocket/deepgram.py",
+    "transports/websocket/deepgram_results.py",
     "transports/wyoming.py",
     "transports/wyoming_frames.py",
     "transports/json_text.py",

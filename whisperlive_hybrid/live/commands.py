@@ -27,7 +27,7 @@ class LiveOptions:
     interim: bool = True
     """Send partials."""
     words: bool = False
-    """Send words with times in finals."""
+    """Words with times in finals and partials."""
     diarize: bool = False
     """Tell who speaks."""
     prompt: str | None = None

@@ -50,6 +50,8 @@ class Partial:
     language: str = field(default="", compare=False)
     """As it was detected in this audio, or asked for; not part of what is said."""
     language_probability: float = field(default=0.0, compare=False)
+    words: tuple[Word, ...] = field(default=(), compare=False)
+    """All that is shown of the segment, committed or not, with times; empty unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)

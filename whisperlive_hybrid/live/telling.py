@@ -57,7 +57,8 @@ def partial_of(
     start = seconds(running.audio.start)
     shown = transcript.tentative_text()
     language, sure = hypothesis.language, hypothesis.language_probability
-    return Partial(running.segment, start, heard_until, append, shown, language, sure)
+    words = transcript.shown_words() if options.words else ()
+    return Partial(running.segment, start, heard_until, append, shown, language, sure, words)
 
 
 def _is_noise(

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.hypothesis import Hypothesis, Word
 
 # Thai, Lao, Burmese, Khmer, Japanese and Chinese are written without spaces: compared character by character.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
@@ -108,6 +108,8 @@ class UtteranceTranscript:
         """Committed tokens that end before `window_start`."""
         self._tail = ""
         """The tentative text that is shown."""
+        self._n_shown = 0
+        """Tentative words in it."""
         self.shown = False
         """The client has seen a partial of this utterance."""
 
@@ -138,7 +140,8 @@ class UtteranceTranscript:
         append = self.as_shown(words)
         self.committed += words
         before = self._tail
-        self._tail = self.as_shown(self.tentative[: max(0, len(self.tentative) - n_held)])
+        self._n_shown = max(0, len(self.tentative) - n_held)
+        self._tail = self.as_shown(self.tentative[: self._n_shown])
         if not ended:
             self._tail = self._tail.rstrip(END_MARKS)
         return append, bool(append) or self._tail != before
@@ -151,6 +154,14 @@ class UtteranceTranscript:
     def tentative_text(self) -> str:
         """The shown tail, which may still change, to be joined as it is to the committed text."""
         return self._tail
+
+    def shown_words(self) -> tuple[Word, ...]:
+        """The committed words and the shown tail, as far as they have times."""
+        return tuple(
+            Word(t.text, t.start, t.end, t.probability or 0.0)
+            for t in (*self.committed, *self.tentative[: self._n_shown])
+            if t.start is not None and t.end is not None and t.key
+        )
 
     def text(self) -> str:
         """Everything, committed or not, shown or not."""

@@ -244,3 +244,8 @@ def error_body(error: HybridError, status: int, request_id: str) -> dict[str, st
     if status == 400:
         message = f"Bad Request: {message}"
     return {"err_code": _CODES.get(status, "INTERNAL_SERVER_ERROR"), "err_msg": message, "request_id": request_id}
+
+
+def header_text(message: str) -> str:
+    """A message as a header can hold it."""
+    return " ".join(message.encode("ascii", "replace").decode().split())[:256]

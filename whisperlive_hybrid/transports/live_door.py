@@ -66,6 +66,7 @@ class HandshakeRefusal:
     status: int
     body: str
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class LiveDoor:
     paths: tuple[str, ...]
     """Where it answers, without a slash at the end. Empty: wherever no other door does, on the live port."""
     dialect: Callable[[Handshake, LiveTerms], Dialect]
-    """The wire of one connection."""
+    """The wire of one connection; may be asked twice. Where `refuse_handshake` can say so, it raises BadInput for a
+    request that cannot be served."""
     max_message_bytes: int = MAX_MESSAGE_BYTES
     refuse_handshake: Callable[[HybridError], HandshakeRefusal] | None = None
     """How callers who may not come in are told. None: the handshake is accepted and the dialect says it, which is

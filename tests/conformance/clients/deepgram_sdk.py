@@ -18,6 +18,7 @@ from deepgram import AsyncDeepgramClient, DeepgramClient
 from deepgram.core.api_error import ApiError
 from deepgram.core.unchecked_base_model import UncheckedBaseModel
 from deepgram.environment import DeepgramClientEnvironment
+from websockets.exceptions import InvalidStatus
 
 
 def plain(value: Any) -> dict[str, Any]:
@@ -97,6 +98,9 @@ def main() -> None:
         print(json.dumps({"result": result}))
     except ApiError as error:
         print(json.dumps({"error": {"class": type(error).__name__, "status": error.status_code, "body": error.body}}))
+    except InvalidStatus as error:  # what the client lets through with websockets' newer API
+        body = json.loads(error.response.body or b"null")
+        print(json.dumps({"error": {"class": "InvalidStatus", "status": error.response.status_code, "body": body}}))
 
 
 if __name__ == "__main__":

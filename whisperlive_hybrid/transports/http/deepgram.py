@@ -32,6 +32,7 @@ from whisperlive_hybrid.transports.deepgram_wire import (
     SAMPLES,
     Parameters,
     error_body,
+    header_text,
     hotwords,
     model_of,
     refuse_separate_channels,
@@ -160,8 +161,7 @@ def refuse(error: HybridError, request_id: str) -> web.Response:
     status = wire_status(error, status_of(error))
     body = error_body(error, status, request_id)
     response = error_response(error, body, status=status)
-    headers = {"dg-error": body["err_msg"].encode("ascii", "replace").decode()[:256], "dg-request-id": request_id}
-    response.headers.update({name: " ".join(value.split()) for name, value in headers.items()})
+    response.headers.update({"dg-error": header_text(body["err_msg"]), "dg-request-id": request_id})
     return response
 
 

@@ -134,8 +134,10 @@ def live_socket(
             admit(request.headers, request.query, request.headers.get("Origin"))
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if door.refuse_handshake is not None:
-            let_in(request)  # the path's own door says why
+        handshake = Handshake.of(request.raw_path, request.headers)
+        if door.refuse_handshake is not None:  # the path's own door says why
+            let_in(request)
+            door.dialect(handshake, terms)
         chosen = choose_subprotocol(request.headers) if choose_subprotocol is not None else None
         socket = web.WebSocketResponse(
             max_msg_size=door.max_message_bytes + 1,  # aiohttp refuses messages that reach it
@@ -148,7 +150,7 @@ def live_socket(
         if request.transport is not None:
             ration(request.transport)
         connection = HttpSocketConnection(socket, request)
-        dialect = door.dialect(Handshake.of(request.raw_path, request.headers), terms)
+        dialect = door.dialect(handshake, terms)
         try:
             let_in(request)
         except HybridError as error:

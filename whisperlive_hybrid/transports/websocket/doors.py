@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from whisperlive_hybrid.transports.live_door import LiveDoor
-from whisperlive_hybrid.transports.websocket import native, openai_realtime, whisperlive
+from whisperlive_hybrid.transports.websocket import deepgram, native, openai_realtime, whisperlive
 
-DOORS: Final[Sequence[LiveDoor]] = (native.DOOR, openai_realtime.DOOR, whisperlive.DOOR)
+DOORS: Final[Sequence[LiveDoor]] = (native.DOOR, openai_realtime.DOOR, deepgram.DOOR, whisperlive.DOOR)
 
 
 def door_at(path: str) -> LiveDoor:

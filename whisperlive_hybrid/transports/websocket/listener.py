@@ -165,11 +165,13 @@ class LiveListener:
             return None
         try:
             self._let_in(handshake)
+            door.dialect(handshake, self._terms)
         except HybridError as error:
             refusal = door.refuse_handshake(error)
             response = socket.respond(refusal.status, refusal.body)
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = refusal.content_type
+            response.headers.update(refusal.headers)
             return response
         return None
 

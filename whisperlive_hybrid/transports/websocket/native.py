@@ -52,6 +52,7 @@ _UNTOLD: Final = frozenset(
     {
         (events.Partial, "language"),
         (events.Partial, "language_probability"),
+        (events.Partial, "words"),
         (events.Final, "language_probability"),
     }
 )
