@@ -172,11 +172,16 @@ def _guard(services: HttpServices) -> Middleware:
                 check_host(settings, host)
             except Unauthorized as e:
                 raise WireError(e.message, status=403, code=e.code) from e
-            if not any(door.own_key_check.fullmatch(request.path) for door in request.app[DOORS_KEY]):
+            if not _asks_itself(request):
                 check_key(settings, request.headers, request.query)
         return await handler(request)
 
     return guard
+
+
+def _asks_itself(request: web.Request) -> bool:
+    """The handshake of a socket, which is refused in its own way. Other calls of the same path are like all others."""
+    return request.method == "GET" and any(d.own_key_check.fullmatch(request.path) for d in request.app[DOORS_KEY])
 
 
 def _needs_no_key(request: web.Request) -> bool:
