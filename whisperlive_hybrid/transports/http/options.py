@@ -83,7 +83,8 @@ def native_options(form: Form, settings: Settings, engine: Engine) -> tuple[File
         **_numbers(form, _DECODE_NUMBERS),
     )
     if decode.beam_size * decode.patience < 1:
-        form.wrong("patience", "beam_size times patience must be 1 or more.")
+        least = f"{1 / decode.beam_size:.2g} or more"
+        form.wrong("patience", "beam_size times patience must be 1 or more.", accepted=(least,))
     if "language" in form.names:
         decode = replace(decode, language=form.parsed("language", parse_language))
     wanted: dict[str, Any] = {
