@@ -33,14 +33,18 @@ class LiveServer:
 
 @asynccontextmanager
 async def live_server(
-    *, rules: LiveRules | None = None, limits: LiveLimits | None = None, admit: Admit | None = None
+    *,
+    rules: LiveRules | None = None,
+    limits: LiveLimits | None = None,
+    admit: Admit | None = None,
+    terms: LiveTerms | None = None,
 ) -> AsyncIterator[LiveServer]:
     """A live port on loopback with the bundled model."""
     async with Engine(EngineOptions(model="digits")) as engine, VadBatcher() as vad:
         await engine.ready()
         async with (
             LiveService(engine, vad, rules=rules, limits=limits) as live,
-            LiveListener(live, host="127.0.0.1", port=0, terms=LiveTerms(), admit=admit) as listener,
+            LiveListener(live, host="127.0.0.1", port=0, terms=terms or LiveTerms(), admit=admit) as listener,
         ):
             yield LiveServer(f"ws://127.0.0.1:{listener.port}", live, engine)
 
