@@ -21,6 +21,7 @@ from tests.support.live_server import LiveServer, live_server
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.live.runner import LiveLimits
 from whisperlive_hybrid.transports.live_door import LiveTerms
+from whisperlive_hybrid.transports.websocket import listener
 from whisperlive_hybrid.transports.websocket.admission import admission
 
 LEAST = {"uid": "u", "language": "en", "task": "transcribe", "model": "digits"}
@@ -67,13 +68,13 @@ async def converse(
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Send everything at once; what came, and the code of the close."""
     async with asyncio.timeout(30), connect(url + path, max_size=None, **options) as socket:
-        listener = asyncio.create_task(all_of(socket))
+        hearing = asyncio.create_task(all_of(socket))
         try:
             for message in messages:
                 await socket.send(json.dumps(message) if isinstance(message, dict) else message)
         except ConnectionClosed:
             pass
-        return await listener, socket.close_code
+        return await hearing, socket.close_code
 
 
 def completed(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,12 +100,12 @@ async def test_chrome_waits_for_ready_is_told_the_language_and_just_leaves(serve
     async with asyncio.timeout(30), connect(server.url + "/", origin=origin) as socket:
         await socket.send(json.dumps({**LEAST, "language": None, "use_vad": True}))
         assert json.loads(await socket.recv()) == READY
-        listener = asyncio.create_task(all_of(socket, heard := []))
+        hearing = asyncio.create_task(all_of(socket, heard := []))
         for frame in [*frames(clip), *[bytes(32_000)] * 3]:
             await socket.send(frame)
         await until(lambda: bool(completed(heard)))
         await socket.close()
-        await listener
+        await hearing
     assert (heard[0]["language"], 0.5 < heard[0]["language_prob"] <= 1) == ("en", True)
     assert all(list(message) == ["uid", "segments"] for message in heard[1:])
     assert text(heard) == words(clip.text)
@@ -331,6 +332,14 @@ async def test_a_first_message_that_is_wrong_is_answered_and_closed(
     assert list(error) == ["uid", "status", "message"]
     assert (error["status"], code) == ("ERROR", 1000)
     assert word in error["message"]
+
+
+async def test_a_refused_client_that_has_sent_much_need_not_wait_for_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More frames than are read ahead stand before its answer to the close."""
+    monkeypatch.setattr(listener, "CLOSE_WITHIN_S", 40.0)
+    async with live_server() as server:
+        (error,), code = await converse(server.url, {**LEAST, "task": 5}, *[bytes(4096)] * 20, close_timeout=40)
+    assert (error["status"], code) == ("ERROR", 1000)
 
 
 @pytest.mark.parametrize("wrong", ["hello", '{"uid": "u"}', b"\0\0\0"])

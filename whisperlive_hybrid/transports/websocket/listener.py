@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
@@ -76,9 +77,20 @@ class SocketConnection:
         return True
 
     async def close(self, code: int, reason: str) -> bool:
-        """See Connection."""
-        await self._socket.close(code, reason)
+        """See Connection. The peer's answer stands behind what it sent before, which nobody wants any more."""
+        discarding = asyncio.create_task(self._discard())
+        try:
+            await self._socket.close(code, reason)
+        finally:
+            discarding.cancel()
+            await asyncio.gather(discarding, return_exceptions=True)
         return self._socket.close_code == code
+
+    async def _discard(self) -> None:
+        """Read to the end."""
+        with suppress(ConnectionClosed):
+            while True:
+                await self._socket.recv()
 
     def abort(self) -> None:
         """See Connection."""
