@@ -4,7 +4,8 @@
 
 The defaults of COMMIT_GUARD_MS, COMMIT_PROBABILITY, LIVE_POLICY and of live/rules.py are chosen by these tables. The
 session is the server's own, fed in blocks as a client would; each window is answered at once, so delays are those of an
-infinitely fast device. The same arguments give the same figures, but for CPU seconds.
+infinitely fast device. The same arguments give the same figures, but for CPU seconds and a word or two of finals that
+were poor, and therefore decoded at random.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model that costs what `tiny`, `base` or `small` cost, and writes what `digits` writes.
+"""A model that costs what `tiny`, `base`, `small` or `large-v3-turbo` cost, and writes what `digits` writes.
 
     python -m tools.cost_model --size tiny OUT_DIR
 
@@ -41,7 +41,12 @@ class Size:
     decoder_layers: int
 
 
-SIZES = {"tiny": Size(384, 4, 4), "base": Size(512, 6, 6), "small": Size(768, 12, 12)}
+SIZES = {
+    "tiny": Size(384, 4, 4),
+    "base": Size(512, 6, 6),
+    "small": Size(768, 12, 12),
+    "large-v3-turbo": Size(1280, 32, 4),
+}
 
 
 @dataclass(frozen=True)
