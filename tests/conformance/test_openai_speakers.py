@@ -64,8 +64,9 @@ def asked(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> list[SpeakerOp
         self: Any, path: Any, options: FileOptions, *, on_segments: Callable[[Any], None] = lambda _: None, **more: Any
     ) -> Transcript:
         options_seen.append(options.diarization)
-        on_segments(DIALOGUE[:1])
-        on_segments(DIALOGUE[1:])
+        nameless = [replace(segment, speaker=None) for segment in DIALOGUE]
+        on_segments(nameless[:1])
+        on_segments(nameless[1:])
         return Transcript(DIALOGUE, "en", 1.0, 2.911, 2.0, "digits", options, n_tokens=7)
 
     monkeypatch.setattr(type(server.services.pipeline), "transcribe", dialogue)
@@ -126,7 +127,9 @@ def test_speakers_in_our_other_formats(client: OpenAI, clip: Clip, asked: list[S
     assert [s.speaker for s in verbose.segments] == ["Ann", "Ann", "SPEAKER_00"]
     assert "[Ann] One two." in transcribe(client, clip, response_format="srt", **ask)
     assert "[SPEAKER_00] Four?" in transcribe(client, clip, response_format="text", **ask)
-    assert asked == [SpeakerOptions()] * 3
+    *deltas, done = transcribe(client, clip, response_format="vtt", stream=True, **ask)
+    assert "[Ann] One two." in done.text == "".join(d.delta for d in deltas)
+    assert asked == [SpeakerOptions()] * 4
 
 
 @pytest.mark.parametrize(

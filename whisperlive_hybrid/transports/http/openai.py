@@ -195,7 +195,8 @@ def _checked(transcript: Transcript, wanted: Wanted) -> Transcript:
             param="file",
             code="audio_too_short",
         )
-    if wanted.response_format == "diarized_json" and transcript.warning and transcript.segments:
+    untold = transcript.segments and not transcript.turns
+    if wanted.response_format == "diarized_json" and transcript.warning and untold:
         raise BadInput(transcript.warning, param="response_format", code="speakers_unavailable")
     return transcript
 

@@ -35,19 +35,23 @@ class EventStream:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._text = _growing(wanted.response_format)
-        self._n_segments = 0
         self._log_probabilities: list[dict[str, Any]] = []
 
     def segments(self, segments: Sequence[Segment]) -> bytes:
-        """More segments are final."""
-        if self._wanted.response_format == "diarized_json":
-            return b"".join(self._spoken(segment) for segment in segments)
+        """More segments are final. Who speaks in them is only known at the end, so that they wait where it matters."""
+        if self._wanted.options.diarization is not None:
+            return b""
         piece = self._text.add(segments)
         return self._delta(piece, log_probabilities(segments) if self._wanted.log_probabilities else [])
 
     def done(self, transcript: Transcript) -> bytes:
-        """All segments were told."""
-        rest = self._delta(self._text.end(), [])
+        """There are no more segments."""
+        rest = b""
+        if self._wanted.response_format == "diarized_json":
+            rest = b"".join(self._spoken(i, segment) for i, segment in enumerate(transcript.segments))
+        elif self._wanted.options.diarization is not None:
+            rest = self._delta(self._text.add(transcript.segments), [])
+        rest += self._delta(self._text.end(), [])
         last: dict[str, Any] = {"type": "transcript.text.done", "text": self._text.text}
         if self._wanted.languages:
             last["languages"] = languages(transcript)
@@ -56,8 +60,7 @@ class EventStream:
         # The event's type knows no seconds.
         return rest + event({**last, "usage": token_usage(transcript)})
 
-    def _spoken(self, segment: Segment) -> bytes:
-        number, self._n_segments = self._n_segments, self._n_segments + 1
+    def _spoken(self, number: int, segment: Segment) -> bytes:
         delta = self._text.add([segment])
         told = {"type": "transcript.text.delta", "delta": delta, "segment_id": segment_id(number)}
         return event(segment_event(number, segment)) + (event(told) if delta else b"")
