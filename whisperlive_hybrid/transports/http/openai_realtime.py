@@ -41,9 +41,7 @@ LEAST_S, MOST_S, DEFAULT_S = 10, 7200, 600
 
 
 def routes(services: HttpServices) -> list[web.RouteDef]:
-    """The routes of this door, where the server takes live audio."""
-    if services.live is None:
-        return []
+    """The routes of this door."""
     door = _RealtimeDoor(services, RealtimeSettings.new(live_terms(services.settings).defaults))
     return [
         web.post(f"{prefix}/realtime/{name}", handler)

@@ -13,7 +13,7 @@ from whisperlive_hybrid.transports.realtime_settings import Json
 
 MAX_ECHOED: Final = 512
 """Characters of a client's `event_id` that are repeated to it."""
-SERVER_FAULTS: Final = frozenset({"internal_error", "final_failed", "model_unavailable", "unavailable", "worker_lost"})
+SERVER_FAULTS: Final = frozenset({"internal_error", "unavailable", "worker_lost"})
 
 
 class RealtimeEvents:
@@ -52,10 +52,12 @@ class RealtimeEvents:
     def error_of(self, failed: Failed) -> Json:
         """`error` for what the session tells."""
         kind = "server_error" if failed.code in SERVER_FAULTS else "invalid_request_error"
-        message = failed.message
-        if failed.accepted and failed.param == "model":
-            message = f"{message.rstrip('.')}: {'; or '.join(failed.accepted)}."
-        return self.error(message, kind=kind, code=failed.code, param=failed.param)
+        message, code = failed.message, failed.code
+        if failed.param == "model":
+            code = "model_not_found"
+            if failed.accepted:
+                message = f"{message.rstrip('.')}: {'; or '.join(failed.accepted)}."
+        return self.error(message, kind=kind, code=code, param=failed.param)
 
     def speech_started(self, item_id: str, at_s: float) -> Json:
         """Where speech begins, with what is kept from before it."""
@@ -116,10 +118,10 @@ class RealtimeEvents:
 
 def refusal_body(error: HybridError) -> tuple[int, Json]:
     """Status and body of a handshake that is refused, in OpenAI's envelope."""
-    status, kind, code = 401, "authentication_error", "invalid_api_key"
+    status, code = 401, "invalid_api_key"
     if isinstance(error, Unauthorized) and error.code in ("origin_refused", "host_refused"):
-        status, kind, code = 403, "invalid_request_error", error.code
-    return status, {"error": {"message": error.message, "type": kind, "param": None, "code": code}}
+        status, code = 403, error.code
+    return status, {"error": {"message": error.message, "type": "invalid_request_error", "param": None, "code": code}}
 
 
 def close_code(error: HybridError) -> int:
