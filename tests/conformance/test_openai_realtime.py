@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import importlib.metadata
 import json
+import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +24,8 @@ import httpx
 import numpy as np
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from aiohttp import web
+from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAI
 from openai.types.realtime import (
     ConversationItemAdded,
     ConversationItemDone,
@@ -39,10 +43,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.clips import Clip, clips, words
+from tests.support.http_server import http_server
 from tests.support.live_server import pcm16
-from tests.support.packages import node_environment
+from tests.support.packages import node_environment, python_environment, source_distribution
 from tests.support.running_server import RunningServer, running_server
 from whisperlive_hybrid.audio.samples import Samples
+from whisperlive_hybrid.transports.http import openai_realtime as http_door
+from whisperlive_hybrid.transports.http.uploads import read_small_body
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -605,6 +612,55 @@ async def test_a_full_server_says_so_and_closes_1013() -> None:
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(second.recv(), 10)
             assert second.close_code == 1013
+
+
+async def test_azures_client(server: RunningServer) -> None:
+    """Azure's path and header; what it calls a deployment is no model of this server."""
+    async with (
+        AsyncAzureOpenAI(
+            azure_endpoint=server.http_url,
+            websocket_base_url=server.http_url.replace("http", "ws") + "/openai",
+            api_key="right",
+            api_version="2025-04-01-preview",
+        ) as client,
+        client.realtime.connect(model="gpt-4o-transcribe", extra_query=TRANSCRIPTION) as connection,
+    ):
+        await connection.session.update(session=ga(turn_detection=None))
+        for audio in pieces(spoken(CLIP)):
+            await connection.input_audio_buffer.append(audio=audio)
+        await connection.input_audio_buffer.commit()
+        heard = await until(connection, ConversationItemInputAudioTranscriptionCompletedEvent)
+    assert words(heard[-1].transcript) == words(CLIP.text)
+
+
+def test_the_python_clients_own_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the call that makes client secrets, as they come with the client's sources.
+
+    They were written for a mock that accepts anything: "language" and "string" are no languages, and become one on the
+    way.
+    """
+
+    async def understanding(request: web.Request) -> bytes:
+        body = await read_small_body(request)
+        return body.replace(b'"language":"language"', b'"language":"en"').replace(
+            b'"languages":["string"]', b'"languages":["en"]'
+        )
+
+    monkeypatch.setattr(http_door, "read_small_body", understanding)
+    python = python_environment("openai-own-tests", "rich==15.0.0", on_top=True)
+    sources = source_distribution(f"openai=={importlib.metadata.version('openai')}")
+    command = [str(python), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-o", "addopts="]
+    command.append("tests/api_resources/realtime/test_client_secrets.py")
+    with http_server(tmp_path / "uploads") as unguarded:
+        environment = {**os.environ, "PYTHONPATH": str(sources), "TEST_API_BASE_URL": f"{unguarded.url}/v1"}
+        ran = subprocess.run(
+            command, cwd=sources, env=environment, capture_output=True, text=True, timeout=170, check=False
+        )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    summary = ran.stdout.strip().splitlines()[-1]
+    passed = re.search(r"(\d+) passed", summary)
+    assert passed is not None and int(passed[1]) >= 20, summary
+    assert "failed" not in summary and "skipped" not in summary, summary
 
 
 # --- the official Node client ----------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
     door = _RealtimeDoor(services, RealtimeSettings.new(live_terms(services.settings).defaults))
     return [
         web.post(f"{prefix}/realtime/{name}", handler)
-        for prefix in ("/v1", "")
+        for prefix in ("/v1", "", "/openai/v1", "/openai")
         for name, handler in (
             ("client_secrets", door.client_secrets),
             ("transcription_sessions", door.transcription_sessions),
@@ -189,7 +189,7 @@ def _schemas() -> Json:
 DOOR: Final = HttpDoor(
     "openai realtime",
     routes,
-    paths=re.compile(r"(/v1)?/realtime(/.*)?"),
+    paths=re.compile(r"(/openai)?(/v1)?/realtime(/.*)?"),
     refuse=openai_refusal,
     describe=_paths,
     schemas=_schemas,

@@ -33,7 +33,8 @@ from whisperlive_hybrid.transports.realtime_updates import MAX_TEXT, updated
 from whisperlive_hybrid.transports.websocket.realtime_events import RealtimeEvents, close_code, refusal_body
 from whisperlive_hybrid.transports.websocket.realtime_turns import Turns
 
-PATHS: Final = ("/v1/realtime", "/realtime")
+PATHS: Final = ("/v1/realtime", "/realtime", "/openai/v1/realtime", "/openai/realtime")
+"""OpenAI's, without its prefix, and Azure's."""
 MAX_APPEND_BYTES: Final = 15 * 2**20
 """Audio in one event, as at OpenAI; a third more as base64."""
 MAX_TEXT_BYTES: Final = 21 * 2**20
