@@ -268,6 +268,30 @@ class Settings(BaseSettings):
         group="Files",
     )
 
+    # --- speakers --------------------------------------------------------------------------------------------------
+    pyannote_model: str | None = _setting(
+        None,
+        "What tells speakers apart in files: a pipeline of pyannote.audio by its hub id or folder, or bundled. "
+        "Unset is pyannote/speaker-diarization-community-1 where HUGGINGFACE_AUTH_TOKEN is set and it can be had, else "
+        "bundled.",
+        group="Speakers",
+    )
+    diarization_device: str = _setting(
+        "auto",
+        "Where speakers are told apart: auto takes a GPU that Whisper does not run on, else the CPU; cpu; cuda:N.",
+        group="Speakers",
+        pattern=r"^(auto|cpu|cuda|cuda:\d{1,2})$",
+    )
+    diarization_threads: int = _setting(1, "CPU threads that tell speakers apart.", group="Speakers", ge=1, le=64)
+    diarization_queue: int = _setting(
+        16,
+        "Live segments, and chunks of a file, that may wait for their speakers. Transcription of a file waits for "
+        "room; a live segment that finds none goes without a speaker.",
+        group="Speakers",
+        ge=1,
+        le=1024,
+    )
+
     # --- operation -------------------------------------------------------------------------------------------------
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "Least severe log line.", group="Operation"

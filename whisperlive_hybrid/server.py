@@ -18,6 +18,7 @@ from aiohttp import web
 
 from whisperlive_hybrid.audio.files import DecodeLimits
 from whisperlive_hybrid.config import ConfigError, Settings
+from whisperlive_hybrid.diarization.diarizer import Diarizer, DiarizerOptions
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.errors import BadInput
 from whisperlive_hybrid.jobs.pipeline import Pipeline
@@ -66,9 +67,11 @@ class Server:
             self.loop_lag = await stack.enter_async_context(LoopLag())
             vad = await stack.enter_async_context(VadBatcher())
             self.engine = await stack.enter_async_context(Engine(EngineOptions.of(settings)))
+            self.diarizer = await stack.enter_async_context(Diarizer(_diarizer_options(settings)))
             self.pipeline = Pipeline(
                 self.engine,
                 vad,
+                diarizer=self.diarizer,
                 limits=DecodeLimits(max_audio_s=settings.max_audio_s),
                 window_s=settings.file_window_s,
                 max_jobs=settings.max_file_jobs,
@@ -201,6 +204,20 @@ async def _open_store(settings: Settings, stack: AsyncExitStack) -> RecordStore 
             ) from None
         log.warning("live sessions will not survive a restart: %s cannot be written (%s)", path, error)
         return None
+
+
+def _diarizer_options(settings: Settings) -> DiarizerOptions:
+    return DiarizerOptions(
+        model=settings.pyannote_model,
+        token=settings.hf_token,
+        cache=settings.model_cache,
+        device=settings.diarization_device,
+        busy_gpu=None if settings.device == "cpu" else settings.device_index,
+        threads=settings.diarization_threads,
+        queue=settings.diarization_queue,
+        keep_s=settings.model_ttl_s,
+        folder=settings.upload_dir(),
+    )
 
 
 def _live_terms(settings: Settings) -> LiveTerms:

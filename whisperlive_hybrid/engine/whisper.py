@@ -280,7 +280,7 @@ class WhisperBackend:
 
     def _align(self, encoded: Encoded, rows: Sequence[Row]) -> None:
         """Give words, and probabilities of tokens, to the segments of every window that asked for them."""
-        wanted = [row for row in rows if row.options.word_times or row.options.token_probabilities]
+        wanted = [row for row in rows if _words_wanted(row) or row.options.token_probabilities]
         for row, _ in self._aligned(encoded, [row for row in wanted if row.drafts and not row.request.dropped()]):
             if row.options.word_times and not row.closed:
                 row.consumed_s = _end_of_words(row.drafts) or row.consumed_s
@@ -303,8 +303,12 @@ class WhisperBackend:
             )
             for row, result in zip(group, results, strict=True):
                 probabilities = list(result.text_token_probs)
-                if row.options.word_times or row.attempt is None:
+                if _words_wanted(row) or row.attempt is None:
+                    times = [(draft.start, draft.end) for draft in row.drafts]
                     words.place_words(row.drafts, tokens, result.alignments, probabilities)
+                    if row.options.words_aside and not row.options.word_times:
+                        for draft, (start, end) in zip(row.drafts, times, strict=True):
+                            draft.start, draft.end = start, end
                 if row.options.token_probabilities:
                     row.probabilities = probabilities
                 yield row, probabilities
@@ -314,6 +318,10 @@ class WhisperBackend:
 
     def _text_tokens(self, tokens: Sequence[int]) -> list[int]:
         return [t for t in tokens if t < self._vocabulary.end_of_text]
+
+
+def _words_wanted(row: Row) -> bool:
+    return row.options.word_times or row.options.words_aside
 
 
 def _in_full(request: Request, watch: Watch) -> Request:

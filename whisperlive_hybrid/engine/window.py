@@ -55,7 +55,9 @@ class DecodeOptions:
     timestamps: bool = True
     """Let the model write segment timestamps."""
     word_times: bool = False
-    """Align words; sets `Segment.words`."""
+    """Align words; sets `Segment.words`, and lets them decide where the rest of a window begins, as Whisper does."""
+    words_aside: bool = False
+    """Set `Segment.words`, and leave everything else as it is without."""
     token_probabilities: bool = False
     """Score the text's tokens; sets `Segment.text_tokens`."""
     max_new_tokens: int | None = None
@@ -101,6 +103,7 @@ _EACH_ROW: dict[str, Any] = {
     "prompt_tokens": None,
     "hotwords": None,
     "word_times": False,
+    "words_aside": False,
     "token_probabilities": False,
     "languages": (),
 }

@@ -1,7 +1,10 @@
 """A file's way from a path to a transcript.
 
     decode (child process) → utterances → packed windows → engine, several in flight → segments on the file's clock
+                                                                                                │
+                                             speakers, where they are asked for ◄───────────────┘
 
+Speakers are told apart behind text: while a window is transcribed, those before it are listened to for voices.
 Each stage takes from the one before it only what it can pass on, so memory is bounded however long the file is.
 """
 
@@ -26,6 +29,7 @@ from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.errors import Refused
 from whisperlive_hybrid.jobs.chunk import Chunk, place_behind
+from whisperlive_hybrid.jobs.file_speakers import SpeakersOfFile
 from whisperlive_hybrid.jobs.language import detect_language
 from whisperlive_hybrid.jobs.stitching import to_file_clock
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
@@ -33,6 +37,7 @@ from whisperlive_hybrid.speech.offline import PackedWindow, pack, utterances
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
 if TYPE_CHECKING:
+    from whisperlive_hybrid.diarization.diarizer import Diarizer
     from whisperlive_hybrid.engine.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -66,6 +71,7 @@ class Pipeline:
         engine: Engine,
         vad: VadBatcher,
         *,
+        diarizer: Diarizer | None = None,
         limits: DecodeLimits | None = None,
         window_s: float = 30.0,
         max_jobs: int = 4,
@@ -74,6 +80,7 @@ class Pipeline:
     ) -> None:
         self.engine = engine
         self.vad = vad
+        self.diarizer = diarizer
         self.limits = limits or DecodeLimits()
         self.window_s = window_s
         self.in_flight = in_flight
@@ -108,8 +115,8 @@ class Pipeline:
         `on_chunk` is given all that is known after each window; with `chunks` of a run before, in order and from the
         first one on, this one goes on behind them and tells nothing of them again. Cancelling it ends the decoding
         child and takes the file's windows out of the engine. A file without speech gives a transcript without
-        segments. Raises Refused when too many files wait, UndecodableAudio or TooLarge for the file, and what the
-        engine raises.
+        segments. Raises Refused when too many files wait, UndecodableAudio or TooLarge for the file, BadInput for a
+        known speaker's reference, and what the engine raises.
         """
         async with self._counted(), self._turn():
             work = _FileWork(
@@ -195,6 +202,7 @@ class _FileWork:
         self._speech = 0
         self._done_s = 0.0
         self._n_prompt_tokens: int | None = None
+        self._speakers = SpeakersOfFile(pipeline.diarizer, options)
         if chunks:
             self._go_on_behind(chunks)
 
@@ -216,6 +224,7 @@ class _FileWork:
         speech = replace(options.speech, max_utterance_s=min(options.speech.max_utterance_s, pipeline.window_s))
         begin = self._place
         try:
+            await self._speakers.open()
             async with (
                 aclosing(decode_file(path, pipeline.limits, on_info=self._receive_info)) as blocks,
                 aclosing(self._counted(blocks)) as counted,
@@ -228,15 +237,20 @@ class _FileWork:
                 async for window in windows:
                     await self._send(window)
             while self._in_flight:
-                self._take(await self._in_flight.popleft())
+                await self._take(await self._in_flight.popleft())
+            duration_s = seconds(self._decoded)
+            named = await self._speakers.finish(
+                self._segments, lambda share: self._on_progress(Progress("diarizing", share * duration_s, duration_s))
+            )
         except BaseException:
             await self._give_up()
             raise
-        duration_s = seconds(self._decoded)
+        finally:
+            await self._speakers.aclose()
         self._on_progress(Progress("done", duration_s, duration_s))
         language, probability = self._detected or ("en", 0.0)
         return Transcript(
-            segments=tuple(self._segments),
+            segments=named.segments,
             language=options.decode.language or self._language or language,
             language_probability=1.0 if options.decode.language else probability,
             duration_s=duration_s,
@@ -244,7 +258,8 @@ class _FileWork:
             model=self._model,
             options=options,
             elapsed_s=time.monotonic() - started,
-            warning=None if options.diarization is None else "Speakers cannot be told apart on this server.",
+            turns=named.diarization.turns,
+            warning=named.diarization.warning,
             n_prompt_tokens=self._n_prompt_tokens or 0,
             n_tokens=sum(len(s.tokens) for s in self._segments),
         )
@@ -252,13 +267,13 @@ class _FileWork:
     async def _send(self, window: PackedWindow) -> None:
         """Give a window to the engine, and wait while it has as many as it may."""
         if self._options.condition_on_previous_text or self._language is None:
-            self._take(await self._hear(window))
+            await self._take(await self._hear(window))
             return
         if len(self._in_flight) >= self._pipeline.in_flight:
-            self._take(await self._in_flight.popleft())
+            await self._take(await self._in_flight.popleft())
         self._in_flight.append(asyncio.create_task(self._hear(window), name=f"{self.owner}-window"))
         while self._in_flight and self._in_flight[0].done():
-            self._take(self._in_flight.popleft().result())
+            await self._take(self._in_flight.popleft().result())
 
     async def _hear(self, window: PackedWindow) -> Heard:
         """What the engine hears in a window, asked again for the rest where the model stopped before its end."""
@@ -278,7 +293,9 @@ class _FileWork:
 
     async def _ask(self, window: PackedWindow, language: str | None, deadline: float) -> Hypothesis:
         """One inference. A full engine is waited for: what has been accepted is not refused half-way."""
-        options = replace(self._options.decode, language=language)
+        # Segments are split at words where their speaker changes; their text stays what it is without speakers.
+        aside = self._options.diarization is not None
+        options = replace(self._options.decode, language=language, words_aside=aside)
         if self._said is not None:
             options = replace(options, prompt="".join(self._said)[-MAX_PROMPT_CHARS:] or None, prompt_tokens=None)
         while True:
@@ -300,7 +317,7 @@ class _FileWork:
         text = "".join(self._said) + "".join(segment.text for segment in hypothesis.segments)
         self._said = [text[-MAX_PROMPT_CHARS:]]
 
-    def _take(self, heard: Heard) -> None:
+    async def _take(self, heard: Heard) -> None:
         """Results of the next window in order."""
         new: list[Segment] = []
         for window, hypothesis in heard:
@@ -328,6 +345,7 @@ class _FileWork:
         )
         self._done_s = window.end_s
         self._on_progress(Progress("transcribing", self._done_s, self._total_s))
+        await self._speakers.hear_window(heard[0][0])
 
     def _settle_language(self, hypothesis: Hypothesis) -> None:
         """The file's language is that of the first window with text."""
@@ -350,6 +368,8 @@ class _FileWork:
     async def _counted(self, blocks: AsyncIterable[Samples]) -> AsyncGenerator[Samples]:
         """The blocks as they pass, counted."""
         async for block in blocks:
+            told_before = block[: max(0, self._place.deaf_until - self._decoded)]
+            await self._speakers.hear_block(block, self._decoded, told_before)
             self._decoded += len(block)
             if not self._done_s:
                 self._on_progress(Progress("decoding", seconds(self._decoded), self._total_s))
