@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(600)
 FILES = ["audio/test_transcriptions.py", "audio/test_translations.py", "test_models.py"]
 MODEL_OF_THE_TESTS = "gpt-6-astra"
 NOT_OURS = "not (delete and not path_params)"
-"""Models are not deleted over the API: 405, which `test_openai_wire.py` shows."""
+"""Models are not deleted over the API: 405, which `test_wire.py` shows."""
 
 
 def meant(name: str, value: str, fields: dict[str, str]) -> str | None:

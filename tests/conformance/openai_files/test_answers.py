@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -19,26 +18,9 @@ from openai.types.audio import (
 
 from tests.support.clips import Clip, clips, words
 from tests.support.http_server import HttpServer
-from tests.support.openai_files import openai_client, openai_server, silence, spoken, transcribe, translate
+from tests.support.openai_files import silence, transcribe, translate
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:deprecated$:DeprecationWarning")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
-    with openai_server(tmp_path_factory.mktemp("openai")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[OpenAI]:
-    with openai_client(server) as opened:
-        yield opened
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return spoken()
 
 
 @pytest.mark.parametrize("form", ["path", "bytes", "file", "tuple"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from openai.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDon
 
 from tests.support.clips import Clip, clips, words
 from tests.support.http_server import HttpServer, wait_until
-from tests.support.openai_files import KEY, openai_client, openai_server, silence, spoken, transcribe
+from tests.support.openai_files import KEY, silence, spoken, transcribe
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import WorkerLost
 from whisperlive_hybrid.transports.http import following
@@ -22,23 +21,6 @@ from whisperlive_hybrid.transports.http import following
 pytestmark = pytest.mark.timeout(180)
 
 FORMATS = ["json", "text", "srt", "vtt", "verbose_json"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
-    with openai_server(tmp_path_factory.mktemp("openai")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[OpenAI]:
-    with openai_client(server) as opened:
-        yield opened
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return spoken()
 
 
 def told(events: list[Any]) -> tuple[list[TranscriptionTextDeltaEvent], TranscriptionTextDoneEvent]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,29 +19,12 @@ from openai.types.audio import (
 
 from tests.support.clips import Clip, clips
 from tests.support.http_server import HttpServer
-from tests.support.openai_files import openai_client, openai_server, spoken, transcribe
+from tests.support.openai_files import transcribe
 from whisperlive_hybrid.diarization.turns import SpeakerOptions
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
-    with openai_server(tmp_path_factory.mktemp("openai")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[OpenAI]:
-    with openai_client(server) as opened:
-        yield opened
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return spoken()
 
 
 def reference(clip: Clip) -> str:

@@ -11,29 +11,29 @@ from typing import Any
 import pytest
 
 from tests.support.clips import words
-from tests.support.openai_files import openai_server, spoken
+from tests.support.http_server import HttpServer
+from tests.support.openai_files import spoken
 from tests.support.packages import node_environment
 
 pytestmark = pytest.mark.timeout(600)
 
-SCRIPT = Path(__file__).parent / "clients" / "openai_files.mjs"
+SCRIPT = Path(__file__).parents[1] / "clients" / "openai_files.mjs"
 CLIENT = "openai@6.49.0"
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(server: HttpServer) -> dict[str, Any]:
     """What the script was answered."""
     folder = node_environment("openai-node", CLIENT)
     script = folder / SCRIPT.name
     shutil.copy(SCRIPT, script)
-    with openai_server(tmp_path_factory.mktemp("node")) as server:
-        ran = subprocess.run(
-            ["node", str(script), server.url, str(spoken().path)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+    ran = subprocess.run(
+        ["node", str(script), server.url, str(spoken().path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads(ran.stdout)
     return found

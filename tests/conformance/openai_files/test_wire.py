@@ -16,29 +16,12 @@ from openai import AzureOpenAI, OpenAI
 
 from tests.support.clips import Clip, words
 from tests.support.http_server import HttpServer, wait_until
-from tests.support.openai_files import KEY, OTHER_KEY, openai_client, openai_server, spoken, transcribe, translate
+from tests.support.openai_files import KEY, OTHER_KEY, openai_client, transcribe, translate
 from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.errors import Refused, WorkerLost
 from whisperlive_hybrid.transports.http import following
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:deprecated$:DeprecationWarning")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
-    with openai_server(tmp_path_factory.mktemp("openai")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[OpenAI]:
-    with openai_client(server) as opened:
-        yield opened
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return spoken()
 
 
 def test_what_other_clients_put_on_the_wire(server: HttpServer, clip: Clip) -> None:
@@ -66,12 +49,6 @@ def test_what_other_clients_put_on_the_wire(server: HttpServer, clip: Clip) -> N
     assert None not in body.values()
     assert answer.headers["x-request-id"].startswith("req_")
     assert int(answer.headers["openai-processing-ms"]) > 0
-
-
-@pytest.fixture
-def http(server: HttpServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as opened:
-        yield opened
 
 
 def post(http: httpx.Client, path: str, clip: Clip, **fields: Any) -> httpx.Response:
