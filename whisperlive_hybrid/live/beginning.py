@@ -31,6 +31,9 @@ class Beginning:
     flush_after_s: float | None = None
     """What was said is finalized when its client has sent nothing for so long; None waits for more."""
 
+    can_resume: bool = True
+    """Its client knows how to come back to it."""
+
     @property
     def models(self) -> list[str]:
         """Names of the models it uses."""

@@ -146,7 +146,9 @@ class LiveService:
         self._opening += 1
         try:
             beginning = await self._opener.new(options, any_model=any_model)
-            beginning = dataclasses.replace(beginning, idle_s=idle_s, flush_after_s=flush_after_s)
+            beginning = dataclasses.replace(
+                beginning, idle_s=idle_s, flush_after_s=flush_after_s, can_resume=can_resume
+            )
             if self._store is not None and can_resume:
                 beginning = await self._durable(beginning, self._store)
             session = self._begin(beginning)
@@ -316,7 +318,8 @@ class LiveService:
     # --- how sessions end ------------------------------------------------------------------------------------------
 
     def _on_let_go(self, session: RunningSession, clean: bool) -> None:
-        if clean or session.untouched or self._draining or self._limits.resume_s <= 0:
+        gone = clean or session.untouched or not session.awaited
+        if gone or self._draining or self._limits.resume_s <= 0:
             self._end(session, keep=self._draining and not clean)
             return
         if self._registry.n_waiting >= self._limits.max_sessions:

@@ -101,6 +101,11 @@ class RunningSession:
         return [*self._beginning.models, *self._more_models]
 
     @property
+    def awaited(self) -> bool:
+        """Its client may come back."""
+        return self._beginning.can_resume
+
+    @property
     def resumable(self) -> bool:
         """Another process could go on with it."""
         return self._beginning.store is not None

@@ -65,6 +65,16 @@ async def test_a_turn_ends_where_the_client_says_so_and_nothing_reaches_back_bef
     assert second.start >= 1.3
 
 
+async def test_a_client_that_cannot_come_back_is_not_waited_for() -> None:
+    engine = LevelEngine()
+    async with VadBatcher(LevelVad()) as vad, LiveService(engine, vad) as live:  # type: ignore[arg-type]
+        for can_resume in (False, True):
+            link = await live.open(FLOATS, can_resume=can_resume)
+            await link.take(audio([1]))
+            link.let_go(clean=False)
+            assert live.n_waiting == can_resume
+
+
 async def test_several_utterances_make_one_turn() -> None:
     async with talking(LevelEngine()) as link:
         await link.take(audio([1], [2], [3]))
