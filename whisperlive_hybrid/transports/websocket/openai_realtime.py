@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
@@ -77,6 +77,8 @@ class RealtimeDialect(Dialect):
         """The client asked for a transcription session, which in the beta is told by another event."""
         self._events = RealtimeEvents(name)
         self._turns = Turns(self._events, manual=settings.turn_detection is None, beta=beta)
+        self._model_before = settings.model
+        """The one to go on with should the present one not be had."""
         self._marks: dict[int, _Mark] = {}
         self._n_marks = 0
         self._heard_s = 0.0
@@ -159,6 +161,8 @@ class RealtimeDialect(Dialect):
             self._settings = updated(before, values.get("session"))
         except BadInput as error:
             return [self._error(error.message, code=error.code, param=error.param, of=values)]
+        if self._settings.model != before.model:
+            self._model_before = before.model
         session = values["session"]
         if beta or "audio" in session or session.get("type") == "transcription":
             self._turns.beta = beta
@@ -218,6 +222,8 @@ class RealtimeDialect(Dialect):
             case events.Failed("final_failed", message, segment=int(segment)):
                 return turns.fail(segment, message)
             case events.Failed():
+                if event.param == "model":
+                    self._settings = replace(self._settings, model=self._model_before)
                 return [self._events.error_of(event)]
             case _:
                 return []

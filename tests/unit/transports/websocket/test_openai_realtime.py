@@ -204,6 +204,18 @@ def test_a_failed_segment_is_no_error_of_the_session() -> None:
     ]
 
 
+def test_a_model_that_cannot_be_had_is_not_asked_for_again() -> None:
+    wire = dialect("model=digits")
+    _, (change,) = say(wire, type="session.update", session={"input_audio_transcription": {"model": "none/such"}})
+    assert change.options.model == "none/such"
+    failed = events.Failed("model_not_found", "No.", fatal=False, param="model")
+    (message,) = wire.send(Numbered(1, failed))
+    assert json.loads(message)["error"]["code"] == "model_not_found"
+    (updated,), (change,) = say(wire, type="session.update", session={"input_audio_transcription": {"language": "en"}})
+    assert change.options.model == "digits"
+    assert updated["session"]["audio"]["input"]["transcription"]["model"] == "digits"
+
+
 def test_pace_heartbeats_and_going_away_have_no_events() -> None:
     wire = dialect()
     for event in (events.Heartbeat(), events.Status(500, False, 0), events.GoAway(5000), events.Ack(1, 0)):
