@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
@@ -37,6 +37,7 @@ from whisperlive_hybrid.transports.deepgram_wire import (
     wants_diarization,
     warnings,
 )
+from whisperlive_hybrid.transports.json_text import json_object
 from whisperlive_hybrid.transports.live_door import Handshake, HandshakeRefusal, LiveDoor, LiveTerms
 from whisperlive_hybrid.transports.websocket.deepgram_results import Json, Results, Telling
 
@@ -79,11 +80,10 @@ class DeepgramDialect(Dialect):
         if isinstance(message, bytes):
             return self._audio(message)
         try:
-            values = msgspec.json.decode(message, type=dict[str, Any])
-            kind = values.get("type")
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            return [_schema_error(f"the message is not a JSON object: {error}", message)]
-        match kind:
+            values = json_object(message)
+        except BadInput as error:
+            return [_schema_error(error.message, message)]
+        match values.get("type"):
             case "KeepAlive":
                 return [Ping(None)]
             case "Finalize":
