@@ -292,6 +292,33 @@ class Settings(BaseSettings):
         le=1024,
     )
 
+    # --- clips and jobs --------------------------------------------------------------------------------------------
+    database_url: str | None = _setting(
+        None,
+        "Database of clips, jobs and transcripts: postgresql://user:password@host/name, or sqlite:////path; unset is a "
+        "file in DATA_DIR.",
+        group="Clips and jobs",
+    )
+    clip_storage_url: str | None = _setting(
+        None,
+        "Where clips are kept: s3://bucket/path (or gs://, az://), file:///path; unset is a folder in DATA_DIR. "
+        "Credentials are read from the store's own variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …).",
+        group="Clips and jobs",
+    )
+    max_queued_jobs: int = _setting(
+        10_000, "Jobs waiting at once; more are refused.", group="Clips and jobs", ge=0, le=1_000_000
+    )
+    job_lease_s: float = _setting(
+        15.0,
+        "A job whose server has not been heard of for so long is taken by another.",
+        unit="s",
+        group="Clips and jobs",
+        ge=1,
+    )
+    webhook_allow_hosts: str = _setting(
+        "", "Private hosts that webhooks may go to, comma-separated; public ones always may.", group="Clips and jobs"
+    )
+
     # --- operation -------------------------------------------------------------------------------------------------
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "Least severe log line.", group="Operation"

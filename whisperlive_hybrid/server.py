@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import TracebackType
@@ -21,13 +22,16 @@ from whisperlive_hybrid.config import ConfigError, Settings
 from whisperlive_hybrid.diarization.diarizer import Diarizer, DiarizerOptions
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.errors import BadInput
+from whisperlive_hybrid.jobs.opening import JobOptions, NoStorage, open_jobs
 from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.live.opening import LiveModels
 from whisperlive_hybrid.live.pacing import PaceRules
 from whisperlive_hybrid.live.policy import POLICIES
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
+from whisperlive_hybrid.ops.egress import AllowedHosts
 from whisperlive_hybrid.ops.loop_lag import LoopLag
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.storage.incoming import prepare_folder
@@ -77,6 +81,8 @@ class Server:
                 max_jobs=settings.max_file_jobs,
                 max_queued=settings.max_queued_files,
             )
+            # While the model is loaded.
+            self.jobs = await _open_jobs(settings, self.pipeline, stack)
             self.live = await stack.enter_async_context(
                 LiveService(
                     self.engine,
@@ -107,6 +113,7 @@ class Server:
                 settings=settings,
                 engine=self.engine,
                 pipeline=self.pipeline,
+                jobs=self.jobs,
                 live=self.live,
                 live_port=self.live_port,
                 loop_lag=self.loop_lag.snapshot,
@@ -155,8 +162,14 @@ class Server:
         self._draining.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
-                await asyncio.gather(self.live.drain(grace_s), self.pipeline.idle())
+                await asyncio.gather(self.live.drain(grace_s), self.pipeline.idle(), self._drain_jobs())
+        if self.jobs is not None:
+            await self.jobs.workers.put_back()  # before the engine refuses them, which would count as a failure
         await self.engine.drain(0)
+
+    async def _drain_jobs(self) -> None:
+        if self.jobs is not None:
+            await self.jobs.workers.drain()
 
 
 @asynccontextmanager
@@ -218,6 +231,40 @@ def _diarizer_options(settings: Settings) -> DiarizerOptions:
         keep_s=settings.model_ttl_s,
         folder=settings.upload_dir(),
     )
+
+
+async def _open_jobs(settings: Settings, pipeline: Pipeline, stack: AsyncExitStack) -> JobService | None:
+    """Clips and jobs; None where they have no place.
+
+    Raises ConfigError when a setting that names the place is wrong.
+    """
+    try:
+        return await stack.enter_async_context(open_jobs(job_options(settings), pipeline))
+    except NoStorage as error:
+        value = getattr(settings, error.what.lower())
+        if value is not None:
+            raise ConfigError(f"{error.what}={_without_password(str(value))!r} is not allowed: {error}") from None
+        log.warning("clips and jobs are not kept: %s", error)
+        return None
+
+
+def job_options(settings: Settings) -> JobOptions:
+    """Where the settings say that clips and jobs are kept."""
+    return JobOptions(
+        folder=settings.data_folder(),
+        database_url=settings.database_url,
+        clips_url=settings.clip_storage_url,
+        max_running=settings.max_file_jobs,
+        max_queued=settings.max_queued_jobs,
+        lease_s=settings.job_lease_s,
+        max_bytes=round(settings.max_upload_mb * 1e6),
+        allowed_hosts=AllowedHosts.parse(settings.url_allow_hosts),
+        archive=settings.transcription_storage_path,
+    )
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:…@", url)
 
 
 def _live_terms(settings: Settings) -> LiveTerms:

@@ -373,7 +373,7 @@ def test_a_full_server_and_a_file_that_is_too_long(tmp_path: Path, clip: Clip) -
             content = {"file": clip.path.read_bytes()}
             like_openai = http.post("/v1/audio/transcriptions", files=content, data={"model": "whisper-1"})
             news = http.post("/transcribe", files=content, headers={"Accept": "application/x-ndjson"})
-        wait_until(lambda: small.windows() == 0)
+        small.call(small.services.pipeline.idle())
         again = send(http, clip, language="en")
         too_long = http.post("/transcribe", files={"file": silence(101)})
 

@@ -16,7 +16,9 @@ from aiohttp import web
 from whisperlive_hybrid.audio.files import DecodeLimits
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
+from whisperlive_hybrid.jobs.opening import open_jobs
 from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.server import job_options
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
 
@@ -55,7 +57,10 @@ class HttpServer:
 
 @contextmanager
 def http_server(folder: Path, **settings: Any) -> Iterator[HttpServer]:
-    """Start it, wait until the model is loaded, stop it. Nothing may be left in `folder` afterwards."""
+    """Start it, wait until the model is loaded, stop it. Nothing may be left in `folder` afterwards.
+
+    With `data_dir` it keeps clips and jobs there.
+    """
     chosen = Settings(
         _env_file=None,
         fasterwhisper_model="digits",
@@ -98,7 +103,10 @@ async def _start(stack: AsyncExitStack, settings: Settings) -> tuple[HttpService
         max_jobs=settings.max_file_jobs,
         max_queued=settings.max_queued_files,
     )
-    services = HttpServices(settings=settings, engine=engine, pipeline=pipeline)
+    jobs = None
+    if settings.data_dir is not None:
+        jobs = await stack.enter_async_context(open_jobs(job_options(settings), pipeline))
+    services = HttpServices(settings=settings, engine=engine, pipeline=pipeline, jobs=jobs)
     runner = make_runner(make_app(services))
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

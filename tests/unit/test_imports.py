@@ -46,6 +46,9 @@ PURE = {
     "diarization/hub_errors.py",
     "jobs/speakers.py",
     "jobs/chunk.py",
+    "jobs/job.py",
+    "jobs/retry.py",
+    "jobs/stored.py",
     "jobs/cues.py",
     "jobs/formats.py",
     "jobs/growing.py",
@@ -196,6 +199,7 @@ def test_each_module_imports_alone() -> None:
     script = """
 import importlib, os, sys, warnings
 import aiohttp, av, ctranslate2, faster_whisper, msgspec, numpy, onnxruntime, pydantic_settings, websockets
+import aiosqlite, alembic, obstore, sqlalchemy.ext.asyncio
 failed = []
 for name in sys.argv[1:]:
     child = os.fork()

@@ -15,11 +15,17 @@ from yarl import URL
 
 from whisperlive_hybrid import __version__
 from whisperlive_hybrid.errors import BadInput, UndecodableAudio
-from whisperlive_hybrid.ops.egress import PORTS, AllowedHosts, any_socket, caused_by_guard, guarded_socket
+from whisperlive_hybrid.ops.egress import (
+    MAX_URL_CHARS,
+    PORTS,
+    AllowedHosts,
+    any_socket,
+    caused_by_guard,
+    guarded_socket,
+)
 from whisperlive_hybrid.storage.incoming import IncomingFile, incoming_file, too_large
 
 MAX_REDIRECTS = 3
-MAX_URL_CHARS = 2048
 CONNECT_S = 10.0
 STALL_S = 30.0
 TOTAL_S = 300.0

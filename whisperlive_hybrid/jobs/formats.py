@@ -52,7 +52,7 @@ def to_tsv(transcript: Transcript) -> str:
 
 def to_json(transcript: Transcript) -> str:
     """Everything that is known, indented for reading."""
-    return msgspec.json.format(msgspec.json.encode(_plain(transcript)), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(plain(transcript)), indent=2).decode() + "\n"
 
 
 FORMATS: Final[Mapping[str, Callable[[Transcript], str]]] = {
@@ -79,7 +79,8 @@ def clock(ms: int, point: str = ".") -> str:
     return f"{h:02}:{m:02}:{s:02}{point}{ms:03}"
 
 
-def _plain(transcript: Transcript) -> dict[str, Any]:
+def plain(transcript: Transcript) -> dict[str, Any]:
+    """Everything that is known, as plain values."""
     return {
         "text": transcript.text,
         "language": transcript.language,

@@ -7,6 +7,7 @@ meet it. Names are not judged at all.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ from typing import Any, Final, TypeAlias
 import aiohttp
 from yarl import URL
 
+from whisperlive_hybrid.errors import BadInput
+
 AddrInfo: TypeAlias = tuple[Any, ...]
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORTS: Final = {"http": 80, "https": 443}
 """Schemes that are dialled, and the ports of public hosts."""
+MAX_URL_CHARS: Final = 2048
+_SHAPES: Final = ("http://…", "https://…")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
@@ -93,3 +98,29 @@ def caused_by_guard(error: aiohttp.ClientConnectorError) -> bool:
     """Whether a connection failed because the guard refused it."""
     # Several refused addresses of one name come back as one new OSError that names each.
     return isinstance(error.os_error, AddressRefused) or "not a public address" in str(error.os_error)
+
+
+async def check_target(url: str, allowed: AllowedHosts, *, param: str) -> None:
+    """Refuse, before anything is dialled, a URL that could not be dialled anyway: wrong, unknown, or not public.
+
+    This only tells a caller early. What counts is the guard above: names may resolve differently later. Raises
+    BadInput about `param`: bad_url, url_not_allowed, url_unreachable.
+    """
+    try:
+        target = URL(url)
+        host, port = target.host, target.port
+    except ValueError as e:
+        raise BadInput("This is not a URL.", param=param, accepted=_SHAPES, code="bad_url") from e
+    if len(url) > MAX_URL_CHARS or target.scheme not in PORTS or not host or target.user or target.password:
+        message = f"A URL is http or https with a host, no user name, and at most {MAX_URL_CHARS} characters."
+        raise BadInput(message, param=param, accepted=_SHAPES, code="bad_url")
+    if allowed.trusts(target):
+        return
+    if port not in PORTS.values():
+        raise BadInput("Only ports 80 and 443 are dialled.", param=param, code="url_not_allowed")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as e:
+        raise BadInput(f"There is no host {host[:128]!r}.", param=param, code="url_unreachable") from e
+    if not all(is_public(str(info[4][0])) for info in found):
+        raise BadInput("Only public addresses are dialled.", param=param, code="url_not_allowed")

@@ -44,11 +44,12 @@ class StoredFile:
 class IncomingFile:
     """A file being received. `write` counts and may raise TooLarge or DiskFull."""
 
-    def __init__(self, path: Path, fd: int, limit: int) -> None:
+    def __init__(self, path: Path, fd: int, limit: int, told_limit: int) -> None:
         self.path = path
         self.size = 0
         self._fd = fd
         self._limit = limit
+        self._told_limit = told_limit
         self._block = bytearray()
         self._writing: asyncio.Future[None] | None = None
 
@@ -56,7 +57,7 @@ class IncomingFile:
         """Take `data`; the disk is touched once per block."""
         self.size += len(data)
         if self.size > self._limit:
-            raise too_large(self._limit)
+            raise too_large(self._told_limit)
         self._block += data
         if len(self._block) >= BLOCK_BYTES:
             await self.flush()
@@ -88,14 +89,15 @@ class IncomingFile:
 
 
 @asynccontextmanager
-async def incoming_file(folder: Path, limit: int) -> AsyncIterator[IncomingFile]:
-    """A new empty file in `folder` for at most `limit` bytes; deleted at the end, however it ends.
+async def incoming_file(folder: Path, limit: int, told_limit: int | None = None) -> AsyncIterator[IncomingFile]:
+    """A new empty file in `folder` for at most `limit` bytes; deleted at the end, however it ends, unless it was moved.
 
-    Raises DiskFull when there is no room to begin with.
+    `told_limit` is the limit that TooLarge names, where that is another. Raises DiskFull when there is no room to begin
+    with.
     """
     # Opening takes microseconds; in a thread it could be finished for a caller who has been cancelled meanwhile.
     path, fd = _create(folder)
-    incoming = IncomingFile(path, fd, limit)
+    incoming = IncomingFile(path, fd, limit, limit if told_limit is None else told_limit)
     try:
         yield incoming
     finally:

@@ -88,6 +88,11 @@ async def delete_job(connection: AsyncConnection, id: str) -> bool:
     return (await connection.execute(delete(job).where(job.c.id == id))).rowcount > 0
 
 
+async def delete_batch(connection: AsyncConnection, id: str) -> None:
+    """Forget a batch with its jobs."""
+    await connection.execute(delete(batch).where(batch.c.id == id))
+
+
 async def delete_empty_batches(connection: AsyncConnection, before: float) -> int:
     """Forget batches of before a time whose jobs are all gone."""
     left = select(job.c.batch_id).where(job.c.batch_id.is_not(None))

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from whisperlive_hybrid.storage.jobs import to_job
 from whisperlive_hybrid.storage.rows import JobRow
-from whisperlive_hybrid.storage.tables import chunk, job
+from whisperlive_hybrid.storage.tables import chunk, delivery, job
 
 
 async def take_job(connection: AsyncConnection, *, lease: str, now: float, until: float) -> JobRow | None:
@@ -99,3 +99,9 @@ async def add_chunks(connection: AsyncConnection, job_id: str, first: int, bodie
     await connection.execute(
         insert(chunk), [{"job_id": job_id, "number": first + i, "body": body} for i, body in enumerate(bodies)]
     )
+
+
+async def void_leases(connection: AsyncConnection) -> None:
+    """Nobody holds a job or a webhook any more: who did is dead. They are due at once."""
+    await connection.execute(update(job).where(job.c.state == "running").values(lease_until=0.0))
+    await connection.execute(update(delivery).where(delivery.c.lease.is_not(None)).values(lease=None, lease_until=None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ def bring_up_to_date(connection: Connection) -> None:
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each of its plugins
     script = ScriptDirectory(str(Path(__file__).parent / "migrations"))
     if at is not None and at not in {revision.revision for revision in script.walk_revisions()}:
         raise SchemaTooNew(f"its schema is {at}, this version knows {HEAD}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
-from whisperlive_hybrid.ops.egress import AllowedHosts, is_public
+from whisperlive_hybrid.errors import BadInput
+from whisperlive_hybrid.ops.egress import AllowedHosts, check_target, is_public
 
 PRIVATE = [
     "127.0.0.1",
@@ -68,3 +69,28 @@ def test_public_addresses_are(address: str) -> None:
 )
 def test_hosts_an_operator_trusts(setting: str, url: str, trusted: bool) -> None:
     assert AllowedHosts.parse(setting).trusts(URL(url)) is trusted
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://10.0.0.1/", "url_not_allowed"),
+        ("http://0x7f.1/", "url_not_allowed"),
+        ("https://example.org:22/", "url_not_allowed"),
+        ("http://no-such-host.invalid/", "url_unreachable"),
+        ("file:///etc/passwd", "bad_url"),
+        ("http://", "bad_url"),
+        ("http://a:99999/", "bad_url"),
+        ("http://u@example.org/", "bad_url"),
+        ("https://8.8.8.8/" + "a" * 2048, "bad_url"),
+    ],
+)
+async def test_a_target_is_refused_before_it_is_dialled(url: str, code: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        await check_target(url, AllowedHosts(), param="callback_url")
+    assert (refused.value.code, refused.value.param) == (code, "callback_url")
+
+
+async def test_a_target_that_may_be_dialled() -> None:
+    await check_target("https://8.8.8.8/hook?a=1", AllowedHosts(), param="url")
+    await check_target("http://127.0.0.1:9000/", AllowedHosts.parse("127.0.0.1:9000"), param="url")

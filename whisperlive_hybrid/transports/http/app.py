@@ -15,8 +15,11 @@ from whisperlive_hybrid.errors import HybridError, Refused, Unauthorized, Unavai
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
 from whisperlive_hybrid.transports.http import (
     asr_webservice,
+    clips,
     deepgram,
     health,
+    job_socket,
+    jobs,
     live_socket,
     native,
     openai,
@@ -46,6 +49,9 @@ DOORS: tuple[HttpDoor, ...] = (
     deepgram.DOOR,
     openai_realtime.DOOR,
     openai.DOOR,
+    clips.DOOR,
+    jobs.DOOR,
+    job_socket.DOOR,
     live_socket.DOOR,
 )
 """The front doors. What describes them all is added to them."""

@@ -102,6 +102,11 @@ def native_refusal(error: HybridError) -> web.Response:
     return error_response(error, envelope(error))
 
 
+def rate_limited_refusal(error: HybridError) -> web.Response:
+    """As `native_refusal`, but a full queue is 429: the caller's own pace, which Retry-After sets."""
+    return error_response(error, envelope(error), status=openai_status(error))
+
+
 def openai_refusal(error: HybridError) -> web.Response:
     """The answer to a request that failed, in OpenAI's envelope."""
     return error_response(error, openai_envelope(error), status=openai_status(error))

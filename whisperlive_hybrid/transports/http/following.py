@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from aiohttp import web
 
@@ -27,6 +27,7 @@ KEEP_ALIVE_S = 20.0
 NEWS_S = 0.2
 """Progress is told at most this often."""
 
+T = TypeVar("T")
 News: TypeAlias = Progress | tuple[Segment, ...] | Transcript | None
 
 
@@ -125,9 +126,9 @@ async def follow(services: HttpServices, upload: Upload, options: FileOptions) -
 async def stream_answer(
     request: web.Request,
     content_type: str,
-    news: AsyncGenerator[News, None],
+    news: AsyncGenerator[T, None],
     *,
-    write: Callable[[News], Awaitable[bytes]],
+    write: Callable[[T], Awaitable[bytes]],
     write_error: Callable[[HybridError], bytes],
     closing: bytes = b"",
 ) -> web.StreamResponse:

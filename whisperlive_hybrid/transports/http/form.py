@@ -41,6 +41,11 @@ class Form:
         """The same fields, with no mistake found yet."""
         return Form((name, value) for name, values in self._values.items() for value in values)
 
+    def drop(self, *names: str) -> None:
+        """Fields that were read, and are none of those who read on. What was wrong with them stays noted."""
+        for name in names:
+            self._values.pop(name, None)
+
     def wrong(self, name: str, message: str, *, accepted: Sequence[str] = (), code: str = "bad_option") -> None:
         """Note a mistake in the field `name`."""
         self._problems.append(BadInput(message, param=name, accepted=accepted, code=code))
@@ -71,6 +76,9 @@ class Form:
             return None
         if len(set(values)) > 1:
             self.wrong(name, f"{name} is given {len(values)} times with different values.", code="repeated_option")
+            return None
+        if "\0" in values[0]:
+            self.wrong(name, f"{name} has a character that is none.", code="not_text")
             return None
         if len(values[0]) > max_chars:
             self.wrong(name, f"{name} has {len(values[0])} characters; {max_chars} is the limit.", code="too_long")

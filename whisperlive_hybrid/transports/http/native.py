@@ -1,7 +1,8 @@
 """The native door: POST /transcribe with a file, POST /transcribe/url with an address.
 
-The answer is one JSON object, a text, or subtitles; with `Accept: application/x-ndjson` it is a stream of JSON lines
-(`progress`, `segment`, and as the last one `done` or `error`) that starts as soon as there is something to tell.
+The answer is one JSON object, a text, or subtitles; at /transcribe/stream, and with `Accept: application/x-ndjson`, it
+is a stream of JSON lines (`progress`, `segment`, and as the last one `done` or `error`) that starts as soon as there is
+something to tell.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.ops.egress import AllowedHosts
 from whisperlive_hybrid.storage.incoming import StoredFile
 from whisperlive_hybrid.transports.http.door import HttpDoor
-from whisperlive_hybrid.transports.http.errors import WireError, envelope, json_response
+from whisperlive_hybrid.transports.http.errors import envelope, json_response
+from whisperlive_hybrid.transports.http.fields import body_fields, query_fields
 from whisperlive_hybrid.transports.http.following import News, follow, stream_answer, transcribe
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native_description import native_paths, native_schemas
@@ -31,14 +33,11 @@ from whisperlive_hybrid.transports.http.uploads import (
     Upload,
     UploadRules,
     expect_within,
-    read_fields,
-    read_small_body,
     receive_upload,
     upload_rules,
 )
 
 NDJSON = "application/x-ndjson"
-_KEY_NAMES = frozenset({"token", "api_key"})
 
 
 def routes(services: HttpServices) -> list[web.RouteDef]:
@@ -47,6 +46,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
     early = expect_within(door.rules.max_bytes)
     return [
         web.post("/transcribe", door.transcribe, expect_handler=early),
+        web.post("/transcribe/stream", door.transcribe_stream, expect_handler=early),
         web.post("/transcribe/url", door.transcribe_url),
     ]
 
@@ -59,17 +59,24 @@ class _NativeDoor:
     async def transcribe(self, request: web.Request) -> web.StreamResponse:
         """POST /transcribe."""
         async with receive_upload(request, self.rules) as upload:
-            return await self._answer(request, upload, Form([*_query(request), *upload.fields]))
+            return await self._answer(request, upload, Form([*query_fields(request), *upload.fields]))
+
+    async def transcribe_stream(self, request: web.Request) -> web.StreamResponse:
+        """POST /transcribe/stream: always as it comes."""
+        async with receive_upload(request, self.rules) as upload:
+            form = Form([*query_fields(request), *upload.fields])
+            options, _ = native_options(form, self.services.settings, self.services.engine)
+            return await self._stream(request, upload, options)
 
     async def transcribe_url(self, request: web.Request) -> web.StreamResponse:
         """POST /transcribe/url."""
-        fields = await _url_fields(request)
+        fields = await body_fields(request)
         urls = [value.strip() for name, value in fields if name == "url" and value.strip()]
         if len(urls) != 1:
             raise BadInput(
                 "Name one address in the field url.", param="url", code="several_urls" if urls else "missing_url"
             )
-        form = Form([*_query(request), *((n, v) for n, v in fields if n != "url")])
+        form = Form([*query_fields(request), *((n, v) for n, v in fields if n != "url")])
         # Wrong options are told before anything is fetched.
         native_options(form.fresh(), self.services.settings, self.services.engine)
         allowed = AllowedHosts.parse(self.services.settings.url_allow_hosts)
@@ -173,39 +180,6 @@ async def _lines(item: News, n_sent: int, filename: str) -> list[dict[str, Any]]
             return [{"type": "heartbeat"}]
         case segments:
             return [{"type": "segment", "segment": segment_object(i, s)} for i, s in enumerate(segments, n_sent)]
-
-
-def _query(request: web.Request) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in request.query.items() if name not in _KEY_NAMES]
-
-
-async def _url_fields(request: web.Request) -> list[tuple[str, str]]:
-    kind = request.content_type
-    if kind == "application/json" or kind.endswith("+json"):
-        return _json_fields(await read_small_body(request))
-    if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return await read_fields(request)
-    if not request.can_read_body:
-        return []
-    accepted = "application/json, application/x-www-form-urlencoded, multipart/form-data"
-    raise WireError(f"Send {accepted}, not {kind}.", status=415, code="unsupported_media_type")
-
-
-def _json_fields(body: bytes) -> list[tuple[str, str]]:
-    try:
-        given = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise BadInput(f"The body is not JSON: {e}.", code="invalid_json") from e
-    if not isinstance(given, dict):
-        raise BadInput("The body is a JSON object with the field url.", accepted=("object",), code="invalid_json")
-    fields: list[tuple[str, str]] = []
-    for name, value in given.items():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, dict | list):
-                raise BadInput(f"{name[:64]} cannot be nested.", param=name[:64], code="bad_option")
-            if item is not None:
-                fields.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
-    return fields
 
 
 DOOR: Final = HttpDoor("native", routes, describe=native_paths, schemas=native_schemas)

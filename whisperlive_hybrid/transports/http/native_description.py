@@ -40,6 +40,21 @@ def native_paths() -> Json:
     }
     in_query = [{"name": name, "in": "query", "schema": schema} for name, schema in options.items()]
     url: Json = {"type": "string", "format": "uri", "description": "http or https, on a public host."}
+    lines: Json = {
+        "200": {
+            "description": "Lines as they come.",
+            "content": {"application/x-ndjson": {"schema": ref("StreamLine")}},
+        },
+        **faults("Error", *FAULTS),
+    }
+    file_body: Json = {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": form_schema(options)},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "audio/*": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
     by_url = {"schema": {"type": "object", "required": ["url"], "properties": {"url": url, **options}}}
     return {
         "/transcribe": {
@@ -50,15 +65,19 @@ def native_paths() -> Json:
                 "description": "One file as the part named file; options as fields or in the query. The body may also "
                 "be the file itself. Every wrong option is named in one answer.",
                 "parameters": in_query,
-                "requestBody": {
-                    "required": True,
-                    "content": {
-                        "multipart/form-data": {"schema": form_schema(options)},
-                        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-                        "audio/*": {"schema": {"type": "string", "format": "binary"}},
-                    },
-                },
+                "requestBody": file_body,
                 "responses": answer,
+            }
+        },
+        "/transcribe/stream": {
+            "post": {
+                "tags": ["Files"],
+                "operationId": "transcribeStream",
+                "summary": "Transcribe or translate a file, answered as it is made",
+                "description": "As /transcribe with Accept: application/x-ndjson.",
+                "parameters": in_query,
+                "requestBody": file_body,
+                "responses": lines,
             }
         },
         "/transcribe/url": {

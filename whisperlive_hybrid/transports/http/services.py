@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from whisperlive_hybrid.config import Settings
     from whisperlive_hybrid.engine.engine import Engine
     from whisperlive_hybrid.jobs.pipeline import Pipeline
+    from whisperlive_hybrid.jobs.service import JobService
     from whisperlive_hybrid.live.runner import LiveService
     from whisperlive_hybrid.ops.loop_lag import LagSnapshot
 
@@ -31,6 +32,8 @@ class HttpServices:
     settings: Settings
     engine: Engine
     pipeline: Pipeline
+    jobs: JobService | None = None
+    """None: this server keeps no clips and no jobs."""
     live: LiveService | None = None
     """None: this application answers no live audio."""
     live_port: int | None = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -82,12 +82,10 @@ async def receive_upload(request: web.Request, rules: UploadRules) -> AsyncItera
     """
     refuse_oversize(request, rules.max_bytes)
     if request.content_type.startswith("multipart/"):
-        async with incoming_file(rules.folder, rules.max_bytes) as incoming:
-            filename, fields = await _read_multipart(request, _Receiver(incoming, rules))
-            if filename is None:
+        async with receive_uploads(request, rules, most=1) as (uploads, fields):
+            if not uploads:
                 raise _missing_file(rules)
-            await incoming.flush()
-            yield _upload(StoredFile(incoming.path, incoming.size), filename, fields)
+            yield replace(uploads[0], fields=fields)
     elif rules.raw and _is_raw(request):
         async with receive_body(request, rules) as upload:
             yield upload
@@ -101,6 +99,32 @@ async def receive_upload(request: web.Request, rules: UploadRules) -> AsyncItera
             code="unsupported_media_type",
             headers={"Accept-Post": accepted.replace(" or ", ", ")},
         )
+
+
+@asynccontextmanager
+async def receive_uploads(
+    request: web.Request, rules: UploadRules, *, most: int
+) -> AsyncIterator[tuple[list[Upload], tuple[tuple[str, str], ...]]]:
+    """Read a multipart body with at most so many files, none or more, and fields; the uploads themselves have none.
+
+    All the files together may have `rules.max_bytes`. Raises as `receive_upload`.
+    """
+    uploads: list[tuple[IncomingFile, str]] = []
+    async with AsyncExitStack() as stack:
+
+        async def begin(filename: str) -> _Receiver:
+            if len(uploads) >= most:
+                what = "one file" if most == 1 else f"at most {most} files"
+                raise BadInput(f"Send {what} per request.", param=rules.file_parts[0], code="several_files")
+            left = rules.max_bytes - sum(incoming.size for incoming, _ in uploads)
+            incoming = await stack.enter_async_context(incoming_file(rules.folder, left, rules.max_bytes))
+            uploads.append((incoming, filename))
+            return _Receiver(incoming, rules)
+
+        fields = await _read_multipart(request, begin, rules.file_parts)
+        for incoming, _ in uploads:
+            await incoming.flush()
+        yield [_upload(StoredFile(file.path, file.size), name, []) for file, name in uploads], tuple(fields)
 
 
 @asynccontextmanager
@@ -123,7 +147,6 @@ class _Receiver:
     """Takes a file's bytes. Where they are samples alone, a WAV header goes before them."""
 
     def __init__(self, incoming: IncomingFile, rules: UploadRules) -> None:
-        self.parts = rules.file_parts
         self._incoming = incoming
         self._samples = rules.samples
         self._head = bytearray()
@@ -191,13 +214,15 @@ async def read_fields(request: web.Request) -> list[tuple[str, str]]:
             return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, strict_parsing=bool(text))
         except ValueError as e:
             raise BadInput("The form cannot be read.", code="bad_form") from e
-    return (await _read_multipart(request, None))[1]
+    return await _read_multipart(request, None)
 
 
-async def _read_multipart(request: web.Request, receiver: _Receiver | None) -> tuple[str | None, list[tuple[str, str]]]:
-    """Name of the file that went to `receiver` (None: there was none), and the fields. None takes no file."""
-    file_parts = FILE_PARTS if receiver is None else receiver.parts
-    filename: str | None = None
+async def _read_multipart(
+    request: web.Request,
+    begin: Callable[[str], Awaitable[_Receiver]] | None,
+    file_parts: tuple[str, ...] = FILE_PARTS,
+) -> list[tuple[str, str]]:
+    """The fields; each file goes to what `begin` gives for its name. None takes no file."""
     fields: list[tuple[str, str]] = []
     weight = 0
     reader = _multipart(request)
@@ -212,7 +237,7 @@ async def _read_multipart(request: web.Request, receiver: _Receiver | None) -> t
                 fields.append((name, await _field(part, name, MAX_FIELDS_BYTES - weight)))
                 weight += len(fields[-1][1])
                 continue
-            if receiver is None:
+            if begin is None:
                 raise BadInput("No file is expected here.", param=name[:64], code="unexpected_file")
             if name not in file_parts:
                 raise BadInput(
@@ -221,16 +246,14 @@ async def _read_multipart(request: web.Request, receiver: _Receiver | None) -> t
                     accepted=(file_parts[0],),
                     code="unknown_file_part",
                 )
-            if filename is not None:
-                raise BadInput("Send one file per request.", param=file_parts[0], code="several_files")
-            filename = _clean_name(part.filename)
+            receiver = await begin(_clean_name(part.filename))
             while chunk := await _moving(part.read_chunk(READ_BYTES)):
                 await receiver.write(chunk)
             await receiver.finish()
     except (ValueError, AssertionError, LookupError, RuntimeError, HttpProcessingError) as e:
         # What aiohttp's reader raises for a body that is not the multipart it claims to be.
         raise BadInput(f"The multipart body is broken: {_one_line(e)}.", code="bad_multipart") from e
-    return filename, fields
+    return fields
 
 
 def _multipart(request: web.Request) -> MultipartReader:

@@ -1,0 +1,53 @@
+"""What is tried again, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from whisperlive_hybrid.errors import (
+    DiskFull,
+    ModelUnavailable,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unavailable,
+    UndecodableAudio,
+    WorkerLost,
+)
+from whisperlive_hybrid.jobs.retry import MAX_ATTEMPTS, MAX_DELAY_S, MAX_LOSSES, after_failure, after_loss
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UndecodableAudio("x", code="not_audio"),
+        TooLarge("x", limit=1),
+        NotFound("x", kind="clip", id="1"),
+        ModelUnavailable("x", model="m"),
+    ],
+)
+def test_what_will_not_get_better_is_not_tried_again(error: Exception) -> None:
+    decision = after_failure(error, 1)
+    assert decision.delay_s is None
+    assert (decision.code, decision.message) == (error.code, "x")  # type: ignore[attr-defined]
+
+
+def test_our_faults_are_tried_again_ever_later() -> None:
+    delays = [after_failure(WorkerLost("x"), n).delay_s for n in range(1, MAX_ATTEMPTS + 1)]
+    assert delays == [5.0, 30.0, 180.0, None]
+    assert after_failure(Refused("x", retry_after_s=77), 1).delay_s == 77
+    assert after_failure(DiskFull("x"), 1).delay_s == MAX_DELAY_S
+    assert after_failure(Unavailable("x"), MAX_ATTEMPTS).delay_s is None
+
+
+def test_what_nobody_expected_is_not_told() -> None:
+    decision = after_failure(RuntimeError("a secret"), 1)
+    assert decision.code == "internal_error"
+    assert "secret" not in decision.message
+
+
+def test_a_file_over_which_processes_die_is_given_up() -> None:
+    assert after_loss(MAX_LOSSES - 1) is None
+    given_up = after_loss(MAX_LOSSES)
+    assert given_up is not None
+    assert (given_up.delay_s, given_up.code) == (None, "worker_lost")

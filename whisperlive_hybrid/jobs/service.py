@@ -1,0 +1,357 @@
+"""Jobs as their owners see them: filed, looked at, followed, cancelled, tried again, deleted.
+
+The database is the truth. What a follower is told of is read from there, so it may be another process that works on the
+job, or the next one after a crash; wake-ups and the progress between two windows come from this process where it is
+the one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from whisperlive_hybrid.errors import Conflict, NotFound, Refused
+from whisperlive_hybrid.jobs.bell import OUTBOX, QUEUE, Bell
+from whisperlive_hybrid.jobs.clips import Clips, no_clip
+from whisperlive_hybrid.jobs.job import OVER, State, after, before
+from whisperlive_hybrid.jobs.outbox import owed
+from whisperlive_hybrid.jobs.stored import (
+    content_key,
+    decode_options,
+    decode_transcript,
+    encode_options,
+)
+from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
+from whisperlive_hybrid.jobs.view import JobView, view_of
+from whisperlive_hybrid.jobs.workers import Workers
+from whisperlive_hybrid.storage import deliveries, jobs, transcripts
+from whisperlive_hybrid.storage.ids import new_id
+from whisperlive_hybrid.storage.jobs import JobFilter
+from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow, Page, TranscriptRow
+
+LONG_BYTES: Final = 100_000
+"""Longer transcripts are read in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A transcription that is asked for: of a clip, or of what is to be fetched from `source_url`."""
+
+    options: FileOptions
+    model: str
+    clip: ClipRow | None = None
+    source_url: str | None = None
+    priority: int = 0
+    callback_url: str | None = None
+    fresh: bool = False
+    """Compute it even where the same was computed before."""
+
+
+class JobService:
+    """The jobs of the server."""
+
+    def __init__(
+        self,
+        clips: Clips,
+        bell: Bell,
+        workers: Workers,
+        *,
+        max_queued: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.clips = clips
+        self.database = clips.database
+        self.workers = workers
+        self.bell = bell
+        self._max_queued = max_queued
+        self._clock = clock
+
+    async def file(
+        self, connection: AsyncConnection, requests: Sequence[JobRequest], batch_name: str | None = None
+    ) -> list[JobRow]:
+        """Queue jobs in the caller's transaction; `wake` once it is committed. With a name they are a batch.
+
+        Raises Refused when too many jobs wait, NotFound where a clip has gone meanwhile.
+        """
+        now = self._clock()
+        n_queued = (await jobs.count_jobs(connection)).get("queued", 0)
+        if n_queued + len(requests) > self._max_queued:
+            raise Refused(f"{n_queued} jobs wait already; this server takes {self._max_queued}.", retry_after_s=30.0)
+        batch = None if batch_name is None else BatchRow(new_id("batch", now), batch_name, now)
+        ids = sorted(new_id("job", now) for _ in requests)  # in the order in which they were asked for
+        rows = [self._row(id, request, batch, now) for id, request in zip(ids, requests, strict=True)]
+        try:
+            await jobs.insert_jobs(connection, rows, batch)
+        except IntegrityError:
+            gone = next((r.clip.id for r in requests if r.clip is not None), "")
+            raise no_clip(gone) from None
+        return [await self._done_before(connection, row) for row in rows]
+
+    async def _done_before(self, connection: AsyncConnection, row: JobRow) -> JobRow:
+        """The job, done at once where the same audio was computed with the same options before."""
+        if row.fresh or row.content_key is None or row.clip_id is None:
+            return row
+        found = await transcripts.transcript_by_content(connection, row.content_key)
+        twin = None if found is None else await jobs.get_job(connection, found.job_id)
+        if found is None or twin is None:
+            return row
+        now = self._clock()
+        ended: dict[str, Any] = {
+            "done_s": twin.done_s,
+            "total_s": twin.total_s,
+            "n_segments": twin.n_segments,
+            "finished_at": now,
+        }
+        await jobs.change_job(connection, row.id, ["queued"], state="done", **ended)
+        await transcripts.insert_transcript(
+            connection, replace(found, job_id=row.id, clip_id=row.clip_id, created_at=now)
+        )
+        if row.callback_url is not None:
+            transcript = decode_transcript(found.body, decode_options(row.options))
+            await deliveries.insert_deliveries(connection, owed(row, "done", now, transcript=transcript))
+        return replace(row, state="done", **ended)
+
+    def wake(self) -> None:
+        """Jobs were queued, or were done at once."""
+        self.bell.ring(QUEUE, OUTBOX)
+
+    def now(self) -> float:
+        """Unix time."""
+        return self._clock()
+
+    async def get(self, id: str) -> JobView:
+        """The job. Raises NotFound."""
+        row, place = await self.database.read(lambda c: with_place(c, id))
+        return view_of(row, self.workers, place)
+
+    async def page(self, which: JobFilter, *, after: str | None, limit: int) -> Page[JobView]:
+        """Jobs, newest first."""
+        found = await self.database.read(lambda c: jobs.page_of_jobs(c, which, after=after, limit=limit))
+        return Page(tuple(view_of(row, self.workers) for row in found.items), found.after)
+
+    async def batch(self, id: str) -> tuple[BatchRow, list[JobView]]:
+        """A batch and its jobs in order. Raises NotFound."""
+
+        async def work(connection: AsyncConnection) -> tuple[BatchRow | None, list[JobRow]]:
+            return await jobs.get_batch(connection, id), await jobs.jobs_of_batch(connection, id)
+
+        batch, rows = await self.database.read(work)
+        if batch is None:
+            raise no_job(id)
+        return batch, [view_of(row, self.workers) for row in rows]
+
+    async def counts(self) -> dict[str, int]:
+        """How many jobs there are in each state that any is in."""
+        return await self.database.read(jobs.count_jobs)
+
+    async def cancel(self, id: str) -> JobView:
+        """Cancel a job that is not over; one that runs is stopped at once, or within a second where another process
+        has it. Raises NotFound, or Conflict when it is over."""
+
+        async def work(connection: AsyncConnection) -> None:
+            row = await _locked(connection, id)
+            after(cast(State, row.state), "cancel")
+            if row.state == "running":
+                await jobs.change_job(connection, id, ["running"], cancel_asked=True)
+            else:
+                await self.workers.record_cancel(connection, row)
+
+        await self.database.write(work)
+        self.bell.ring(id, OUTBOX)
+        await self.workers.cancel(id)
+        return await self.get(id)
+
+    async def retry(self, id: str) -> JobView:
+        """Queue a job again that failed or was cancelled. Raises NotFound, or Conflict in another state."""
+
+        async def work(connection: AsyncConnection) -> None:
+            row = await _locked(connection, id)
+            after(cast(State, row.state), "retry")
+            await jobs.forget_chunks(connection, id)
+            await jobs.change_job(
+                connection,
+                id,
+                before("retry"),
+                state="queued",
+                attempts=0,
+                losses=0,
+                not_before=0.0,
+                cancel_asked=False,
+                done_s=0.0,
+                n_segments=0,
+                error_code=None,
+                error_message=None,
+                started_at=None,
+                finished_at=None,
+            )
+
+        await self.database.write(work)
+        self.bell.ring(QUEUE, id)
+        return await self.get(id)
+
+    async def delete(self, id: str) -> None:
+        """Forget a job and its transcript. Raises NotFound, or Conflict while it runs."""
+
+        async def work(connection: AsyncConnection) -> None:
+            row = await _locked(connection, id)
+            if row.state == "running":
+                raise Conflict("The job is running; cancel it first.", code="job_running")
+            await jobs.delete_job(connection, id)
+
+        await self.database.write(work)
+        self.bell.ring(id)
+
+    async def delete_batch(self, id: str) -> None:
+        """Forget a batch and its jobs. Raises NotFound, or Conflict while one of them runs."""
+
+        async def work(connection: AsyncConnection) -> None:
+            if await jobs.get_batch(connection, id) is None:
+                raise no_job(id)
+            if any(row.state == "running" for row in await jobs.jobs_of_batch(connection, id)):
+                raise Conflict("A job of the batch is running; cancel it first.", code="job_running")
+            await jobs.delete_batch(connection, id)
+
+        await self.database.write(work)
+
+    async def delete_clip(self, clip_id: str) -> None:
+        """Forget a clip with its jobs, which are stopped, and transcripts. Raises NotFound."""
+        which = JobFilter(clip_id=clip_id, states=("running",))
+        running = await self.database.read(lambda c: jobs.page_of_jobs(c, which, after=None, limit=1000))
+        await self.clips.delete(clip_id)
+        ids = [row.id for row in running.items]
+        await self.workers.abandon(ids)
+        self.bell.ring(QUEUE, *ids)
+
+    # --- results ---
+
+    async def transcript(self, id: str) -> Transcript:
+        """What became of a job. Raises NotFound, or Conflict while it is not done."""
+        row, found = await self.database.read(lambda c: _with_transcript(c, id))
+        if found is not None:
+            return await unpack(found, row)
+        if row.state == "done":
+            raise NotFound("The job's transcript was deleted.", kind="transcription", id=id, code="no_transcription")
+        raise _not_done(row)
+
+    async def transcript_of_clip(self, clip_id: str) -> tuple[str, Transcript]:
+        """The clip's newest transcript and the job it is of.
+
+        Raises NotFound, or Conflict where there is none yet, but a job for it.
+        """
+
+        async def work(c: AsyncConnection) -> tuple[TranscriptRow | None, JobRow | None, JobRow | None]:
+            found = await transcripts.transcript_of_clip(c, clip_id)
+            job = await jobs.get_job(c, found.job_id) if found is not None else None
+            return found, job, (await jobs.latest_jobs(c, [clip_id])).get(clip_id)
+
+        found, job, latest = await self.database.read(work)
+        if found is not None and job is not None:
+            return job.id, await unpack(found, job)
+        if latest is not None and latest.state != "done":
+            raise _not_done(latest)
+        raise NotFound(
+            f"The clip {clip_id!r} has no transcription.", kind="transcription", id=clip_id, code="no_transcription"
+        )
+
+    async def transcripts(
+        self, *, clip_id: str | None = None, words: str | None = None, after: str | None, limit: int
+    ) -> Page[TranscriptRow]:
+        """Transcripts, newest first; `words`: those with all of these in their text."""
+        return await self.database.read(
+            lambda c: transcripts.page_of_transcripts(c, clip_id=clip_id, words=words, after=after, limit=limit)
+        )
+
+    async def delete_transcripts(self, clip_id: str) -> None:
+        """Forget the clip's transcripts and their jobs. Raises NotFound where there are none, Conflict while a job for
+        the clip is not over."""
+
+        async def work(connection: AsyncConnection) -> int:
+            of_clip = (await jobs.page_of_jobs(connection, JobFilter(clip_id=clip_id), after=None, limit=10_000)).items
+            busy = next((row for row in of_clip if row.state not in OVER), None)
+            if busy is not None:
+                raise Conflict(f"{busy.id} is {busy.state}; cancel it first.", code=f"job_{busy.state}")
+            for row in of_clip:
+                await jobs.delete_job(connection, row.id)
+            return sum(row.state == "done" for row in of_clip)
+
+        if not await self.database.write(work):
+            raise NotFound(
+                f"The clip {clip_id!r} has no transcription.", kind="transcription", id=clip_id, code="no_transcription"
+            )
+
+    # --- inside ---
+
+    def _row(self, id: str, request: JobRequest, batch: BatchRow | None, now: float) -> JobRow:
+        clip = request.clip
+        return JobRow(
+            id=id,
+            batch_id=None if batch is None else batch.id,
+            clip_id=None if clip is None else clip.id,
+            source_url=request.source_url,
+            options=encode_options(request.options),
+            model=request.model,
+            content_key=None if clip is None else content_key(clip.sha256, request.options, request.model),
+            fresh=request.fresh,
+            callback_url=request.callback_url,
+            state="queued",
+            priority=request.priority,
+            attempts=0,
+            losses=0,
+            not_before=0.0,
+            lease=None,
+            lease_until=None,
+            cancel_asked=False,
+            done_s=0.0,
+            total_s=None if clip is None else clip.duration_s,
+            n_segments=0,
+            error_code=None,
+            error_message=None,
+            created_at=now,
+            started_at=None,
+            finished_at=None,
+        )
+
+
+async def _locked(connection: AsyncConnection, id: str) -> JobRow:
+    row = await jobs.get_job(connection, id, lock=True)
+    if row is None:
+        raise no_job(id)
+    return row
+
+
+async def with_place(connection: AsyncConnection, id: str) -> tuple[JobRow, int | None]:
+    row = await jobs.get_job(connection, id)
+    if row is None:
+        raise no_job(id)
+    return row, await jobs.queue_place(connection, row) if row.state == "queued" else None
+
+
+async def _with_transcript(connection: AsyncConnection, id: str) -> tuple[JobRow, TranscriptRow | None]:
+    row = await jobs.get_job(connection, id)
+    if row is None:
+        raise no_job(id)
+    return row, await transcripts.transcript_of_job(connection, id)
+
+
+async def unpack(found: TranscriptRow, job: JobRow) -> Transcript:
+    """The transcript of a job, read in a thread where it is long."""
+    options = decode_options(job.options)
+    if len(found.body) < LONG_BYTES:
+        return decode_transcript(found.body, options)
+    return await asyncio.to_thread(decode_transcript, found.body, options)
+
+
+def no_job(id: str) -> NotFound:
+    """The error for a job or batch that is not there."""
+    return NotFound(f"There is no job {id[:64]!r}.", kind="job", id=id, code="no_such_job")
+
+
+def _not_done(row: JobRow) -> Conflict:
+    why = f": {row.error_message}" if row.error_message and row.state == "failed" else "."
+    return Conflict(f"There is no transcription yet: {row.id} is {row.state}{why}", code=f"job_{row.state}")

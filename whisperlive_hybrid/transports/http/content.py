@@ -1,0 +1,73 @@
+"""A clip's bytes, whole or a range of them (RFC 9110, section 14)."""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from whisperlive_hybrid.jobs.clips import Clips
+from whisperlive_hybrid.storage.rows import ClipRow
+from whisperlive_hybrid.transports.http.errors import WireError
+
+_RANGE: Final = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
+
+
+async def send_content(request: web.Request, clip: ClipRow, clips: Clips) -> web.StreamResponse:
+    """The answer to GET or HEAD. Raises WireError (416) for a range that lies behind the end.
+
+    Several ranges, and what is no range, are answered with the whole clip, as the standard allows.
+    """
+    etag = f'"{clip.sha256}"'
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        # What was uploaded is nobody's page.
+        "Content-Security-Policy": "sandbox; default-src 'none'; media-src 'self'",
+        "Content-Disposition": f"inline; filename*=UTF-8''{quote(clip.name, safe='')}",
+    }
+    if etag in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    found = None
+    if request.headers.get("If-Range", etag) == etag:
+        found = byte_range(request.headers.get("Range"), clip.size_bytes)
+    start, end = found or (0, clip.size_bytes)
+    response = web.StreamResponse(status=206 if found else 200, headers=headers)
+    response.content_type = clip.media_type
+    response.content_length = end - start
+    if found:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{clip.size_bytes}"
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    async with aclosing(clips.content(clip, start, end)) as pieces:
+        async for piece in pieces:
+            if not response.prepared:  # what cannot be read is told by a status of its own
+                await response.prepare(request)
+            await response.write(piece)
+    return response
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """First byte and the one behind the last; None for the whole. Raises WireError where there is nothing to send."""
+    match = _RANGE.fullmatch((header or "").strip())
+    if match is None or match[1] == match[2] == "":
+        return None
+    if match[1] == "":
+        start, end = max(size - int(match[2]), 0), size if int(match[2]) else 0
+    else:
+        start, end = int(match[1]), min(int(match[2]) + 1, size) if match[2] else size
+        if match[2] and int(match[2]) < start:
+            return None
+    if start >= size or end <= start:
+        raise WireError(
+            f"The clip has {size} bytes.",
+            status=416,
+            code="range_not_satisfiable",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return start, end
