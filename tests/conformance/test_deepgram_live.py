@@ -21,6 +21,7 @@ from tests.support.running_server import RunningServer, running_server
 
 pytestmark = pytest.mark.timeout(240)
 
+CODECS = {"ogg": "libopus", "webm": "libopus", "wav": "pcm_s16le"}
 LINEAR = {"encoding": "linear16", "sample_rate": "16000"}
 
 
@@ -140,9 +141,9 @@ def test_encodings_of_samples(server: RunningServer, clip: Clip, tmp_path: Path,
     assert words(transcript(live(server, str(tmp_path / "a"), options=options))) == words(clip.text)
 
 
-@pytest.mark.parametrize("container", ["ogg", "webm"])
+@pytest.mark.parametrize("container", ["ogg", "webm", "wav"])
 def test_containers_need_no_encoding(server: RunningServer, clip: Clip, tmp_path: Path, container: str) -> None:
-    (tmp_path / "a").write_bytes(mux(clip.samples(), container, "libopus", rate=16_000))
+    (tmp_path / "a").write_bytes(mux(clip.samples(), container, CODECS[container], rate=16_000))
     options = {"model": "nova-3", "language": "en", "utterance_end_ms": "1000"}
     heard = live(server, str(tmp_path / "a"), options=options)
 

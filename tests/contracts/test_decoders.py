@@ -51,6 +51,7 @@ STREAMS: dict[str, tuple[Make, bytes]] = {
         lambda: make_decoder("pcm_s16le", sample_rate=44_100, channels=2),
         (np.repeat(melody(0.4, 44_100), 2) * 32767).astype("<i2").tobytes(),
     ),
+    "s16 in a WAV, sniffed": (lambda: make_decoder(None), mux(SIGNAL, "wav", "pcm_s16le", channels=2)),
     "f32 48 kHz": (lambda: make_decoder("pcm_f32le", sample_rate=48_000), melody(0.25).astype("<f4").tobytes()),
     "u8 8 kHz": (lambda: make_decoder("pcm_u8", sample_rate=8_000), bytes(range(96, 160)) * 64),
     "µ-law 8 kHz": (lambda: make_decoder("pcm_mulaw", sample_rate=8_000), bytes(range(192, 256)) * 64),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 from whisperlive_hybrid.audio.decoder import StreamDecoder
 from whisperlive_hybrid.audio.ogg import MAGIC as OGG_MAGIC
 from whisperlive_hybrid.audio.ogg import OggOpusDecoder
 from whisperlive_hybrid.audio.opus_packets import OpusPacketDecoder
-from whisperlive_hybrid.audio.pcm import PcmDecoder
+from whisperlive_hybrid.audio.pcm import MAX_CHANNELS, PcmDecoder
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
 from whisperlive_hybrid.audio.samples import EMPTY, Samples
 from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
+from whisperlive_hybrid.audio.wav_stream import WAV_MAGIC, WavDecoder
 from whisperlive_hybrid.audio.webm import EBML_MAGIC, WebmOpusDecoder
 from whisperlive_hybrid.errors import BadInput, UndecodableAudio
 
 Codec: TypeAlias = Literal["opus", "ogg-opus", "webm-opus", "pcm_s16le", "pcm_f32le", "pcm_u8", "pcm_mulaw", "pcm_alaw"]
 CODECS: tuple[Codec, ...] = get_args(Codec)
-MAX_CHANNELS = 8
 
 
 def make_decoder(
@@ -25,8 +26,8 @@ def make_decoder(
 ) -> StreamDecoder:
     """A decoder, fresh or going on from the `snapshot` of one made with the same arguments.
 
-    `sample_rate` and `channels` describe PCM; Opus carries its own. `codec` None recognizes Ogg and WebM by their first
-    bytes. Raises BadInput: unknown_codec, bad_sample_rate, bad_channels, bad_snapshot.
+    `sample_rate` and `channels` describe PCM; Opus carries its own. `codec` None recognizes Ogg, WebM and WAV by
+    their first bytes. Raises BadInput: unknown_codec, bad_sample_rate, bad_channels, bad_snapshot.
     """
     decoder = _fresh(codec, sample_rate, channels)
     if snapshot is not None:
@@ -76,8 +77,16 @@ class SniffingState(State, tag="sniffing"):
     """What a SniffingDecoder goes on from: the first bytes, or the state of the decoder that was found."""
 
     head: bytes
-    codec: Literal["ogg-opus", "webm-opus"] | None
+    codec: Literal["ogg-opus", "webm-opus", "wav"] | None
     decoder: bytes
+
+
+_SNIFFED: dict[bytes, tuple[Literal["ogg-opus", "webm-opus", "wav"], Callable[[], StreamDecoder]]] = {
+    OGG_MAGIC: ("ogg-opus", OggOpusDecoder),
+    EBML_MAGIC: ("webm-opus", WebmOpusDecoder),
+    WAV_MAGIC: ("wav", WavDecoder),
+}
+"""First four bytes → what the stream is."""
 
 
 class SniffingDecoder:
@@ -85,13 +94,14 @@ class SniffingDecoder:
 
     def __init__(self) -> None:
         self._head = b""
+        self._codec: Literal["ogg-opus", "webm-opus", "wav"] | None = None
         self._decoder: StreamDecoder | None = None
 
     def feed(self, data: bytes) -> Samples:
-        """See StreamDecoder. Raises UndecodableAudio (codec_required) when the bytes are neither Ogg nor WebM."""
+        """See StreamDecoder. Raises UndecodableAudio (codec_required) when the bytes are none of those recognized."""
         if self._decoder is None:
             self._head += data
-            self._decoder = self._recognize(complete=False)
+            self._recognize(complete=False)
             if self._decoder is None:
                 return EMPTY
             data, self._head = self._head, b""
@@ -105,34 +115,29 @@ class SniffingDecoder:
 
     def snapshot(self) -> bytes:
         """See StreamDecoder."""
-        if self._decoder is None:
-            return seal(SniffingState(self._head, None, b""))
-        codec: Literal["ogg-opus", "webm-opus"] = (
-            "ogg-opus" if isinstance(self._decoder, OggOpusDecoder) else "webm-opus"
-        )
-        return seal(SniffingState(b"", codec, self._decoder.snapshot()))
+        decoder = b"" if self._decoder is None else self._decoder.snapshot()
+        return seal(SniffingState(self._head, self._codec, decoder))
 
     def restore(self, snapshot: bytes) -> None:
         """See StreamDecoder."""
         state = unseal(snapshot, SniffingState)
         if len(state.head) >= len(OGG_MAGIC):
             raise bad_snapshot()
-        self._head = state.head
-        if state.codec is not None:
-            self._decoder = make_decoder(state.codec, snapshot=state.decoder)
+        self._head, self._codec = state.head, state.codec
+        for codec, make in _SNIFFED.values():
+            if codec == state.codec:
+                self._decoder = make()
+                self._decoder.restore(state.decoder)
 
-    def _recognize(self, *, complete: bool) -> StreamDecoder | None:
+    def _recognize(self, *, complete: bool) -> None:
         head = self._head[:4]
-        if head == OGG_MAGIC:
-            return OggOpusDecoder()
-        if head == EBML_MAGIC:
-            return WebmOpusDecoder()
-        if not complete and (OGG_MAGIC.startswith(head) or EBML_MAGIC.startswith(head)):
-            return None
-        hint = " (a WAV file: send its samples as pcm_s16le)" if head == b"RIFF" else ""
-        raise UndecodableAudio(
-            f"the stream is neither Ogg nor WebM{hint}; name its codec",
-            param="codec",
-            accepted=CODECS,
-            code="codec_required",
-        )
+        if head in _SNIFFED:
+            self._codec, make = _SNIFFED[head]
+            self._decoder = make()
+        elif complete or not any(magic.startswith(head) for magic in _SNIFFED):
+            raise UndecodableAudio(
+                "the stream is neither Ogg nor WebM nor WAV; name its codec",
+                param="codec",
+                accepted=CODECS,
+                code="codec_required",
+            )

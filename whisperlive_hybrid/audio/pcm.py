@@ -12,6 +12,7 @@ from whisperlive_hybrid.audio.samples import EMPTY, Samples, from_s16
 from whisperlive_hybrid.audio.snapshot import State, bad_snapshot, seal, unseal
 from whisperlive_hybrid.errors import UndecodableAudio
 
+MAX_CHANNELS: Final = 8
 SampleFormat: TypeAlias = Literal["s16le", "f32le", "u8", "mulaw", "alaw"]
 SAMPLE_BYTES: Final[dict[SampleFormat, int]] = {"s16le": 2, "f32le": 4, "u8": 1, "mulaw": 1, "alaw": 1}
 

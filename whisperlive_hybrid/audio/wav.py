@@ -14,7 +14,7 @@ _MAGIC: Final = (b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"ID3", b"RIFF", b"RF64"
 
 
 @dataclass(frozen=True, slots=True)
-class SampleFormat:
+class SampleLayout:
     """Interleaved samples: what each is, how many a second (Hz), of how many channels."""
 
     codec: Literal["pcm_s16le", "pcm_f32le", "pcm_alaw", "pcm_mulaw"] = "pcm_s16le"
@@ -22,7 +22,7 @@ class SampleFormat:
     channels: int = 1
 
 
-def wav_header(samples: SampleFormat) -> bytes:
+def wav_header(samples: SampleLayout) -> bytes:
     """The 44 bytes before samples that go on to the end of the file, however many there are."""
     tag, bits = _CODES[samples.codec]
     frame = samples.channels * bits // 8

@@ -17,7 +17,7 @@ class LiveOptions:
     """How a session is to be heard. Wrong values raise BadInput in the front door, never here."""
 
     codec: Codec | None = None
-    """None: recognized from the first bytes (Ogg and WebM only)."""
+    """None: recognized from the first bytes (Ogg, WebM and WAV only)."""
     sample_rate: int = 16_000
     """Hz, of PCM and raw Opus."""
     channels: int = 1

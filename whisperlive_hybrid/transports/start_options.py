@@ -12,7 +12,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from whisperlive_hybrid.audio.codecs import CODECS, MAX_CHANNELS
+from whisperlive_hybrid.audio.codecs import CODECS
+from whisperlive_hybrid.audio.pcm import MAX_CHANNELS
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
 from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.engine.window import Task

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from whisperlive_hybrid import __version__
-from whisperlive_hybrid.audio.codecs import MAX_CHANNELS
+from whisperlive_hybrid.audio.pcm import MAX_CHANNELS
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
 from whisperlive_hybrid.engine.languages import LANGUAGES, parse_language
 from whisperlive_hybrid.errors import BadInput, HybridError

@@ -9,19 +9,19 @@ import av
 import numpy as np
 import pytest
 
-from whisperlive_hybrid.audio.wav import HEAD_BYTES, SampleFormat, is_container, wav_header
+from whisperlive_hybrid.audio.wav import HEAD_BYTES, SampleLayout, is_container, wav_header
 
 
 @pytest.mark.parametrize(
     ("samples", "codec"),
     [
-        (SampleFormat(), "pcm_s16le"),
-        (SampleFormat("pcm_f32le", 48_000, 2), "pcm_f32le"),
-        (SampleFormat("pcm_alaw", 8_000), "pcm_alaw"),
-        (SampleFormat("pcm_mulaw", 8_000, 2), "pcm_mulaw"),
+        (SampleLayout(), "pcm_s16le"),
+        (SampleLayout("pcm_f32le", 48_000, 2), "pcm_f32le"),
+        (SampleLayout("pcm_alaw", 8_000), "pcm_alaw"),
+        (SampleLayout("pcm_mulaw", 8_000, 2), "pcm_mulaw"),
     ],
 )
-def test_ffmpeg_reads_all_samples_behind_the_header(samples: SampleFormat, codec: str) -> None:
+def test_ffmpeg_reads_all_samples_behind_the_header(samples: SampleLayout, codec: str) -> None:
     frame = samples.channels * {"pcm_s16le": 2, "pcm_f32le": 4}.get(samples.codec, 1)
     with av.open(io.BytesIO(wav_header(samples) + bytes(1000 * frame))) as file:
         stream = file.streams.audio[0]

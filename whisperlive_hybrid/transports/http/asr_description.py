@@ -61,7 +61,10 @@ def _parameter(option: Option) -> Json:
 def asr_schemas() -> Json:
     problem = object_of("type loc msg", type=TEXT, loc=list_of(TEXT), msg=TEXT)
     segment = {**SEGMENT_FIELDS, "seek": described(WHOLE, "Hundredths of a second.")}
-    word = object_of("word start end probability", word=TEXT, start=SECONDS, end=SECONDS, probability=NUMBER)
+    speaker: Json = {"speaker": described(TEXT, "With diarize.")}
+    word = object_of(
+        "word start end probability", word=TEXT, start=SECONDS, end=SECONDS, probability=NUMBER, optional=speaker
+    )
     return {
         "AsrError": object_of("detail", detail=TEXT),
         "AsrProblems": object_of("detail", detail=list_of(problem)),
@@ -81,7 +84,7 @@ def asr_schemas() -> Json:
                         " ".join(segment),
                         **segment,
                         optional={
-                            "speaker": described(TEXT, "With diarize."),
+                            **speaker,
                             "words": described(list_of(word), "With word_timestamps."),
                         },
                     )

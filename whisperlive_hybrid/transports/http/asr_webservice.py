@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from whisperlive_hybrid.audio.wav import SampleFormat
+from whisperlive_hybrid.audio.wav import SampleLayout
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.engine.languages import language_name, parse_language
 from whisperlive_hybrid.engine.window import Task
@@ -28,7 +28,7 @@ from whisperlive_hybrid.transports.http.following import transcribe
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.option import Option
 from whisperlive_hybrid.transports.http.options import MAX_PROMPT_CHARS, TASKS, default_options, resolve_model
-from whisperlive_hybrid.transports.http.rendering import off_loop, text_response
+from whisperlive_hybrid.transports.http.rendering import off_loop, segment_object, text_response
 from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.speaker_options import SPEAKER_OPTIONS, read_speakers
 from whisperlive_hybrid.transports.http.uploads import (
@@ -107,7 +107,7 @@ class _AsrDoor:
     def _rules_of(self, request: web.Request) -> UploadRules:
         """What counts before the form is read; `encode` itself is checked with the other options."""
         encode = Form([("encode", request.query.get("encode", ""))]).flag("encode")
-        return replace(self.rules, samples=SampleFormat()) if encode is False else self.rules
+        return replace(self.rules, samples=SampleLayout()) if encode is False else self.rules
 
     def _read(self, form: Form) -> tuple[FileOptions, str]:
         """Raises BadInput naming every wrong field, or NotFound (model)."""
@@ -139,37 +139,20 @@ def _form(request: web.Request, upload: Upload) -> Form:
 
 def _result(transcript: Transcript) -> dict[str, Any]:
     """`output=json`, with the names of Whisper's own result."""
-    diarized = transcript.options.diarization is not None
     body: dict[str, Any] = {
         "text": transcript.text,
         "language": transcript.language,
-        "segments": [_segment(i, segment, diarized) for i, segment in enumerate(transcript.segments)],
+        "segments": [_segment(i, segment) for i, segment in enumerate(transcript.segments)],
     }
     if transcript.warning is not None:
         body["warning"] = transcript.warning
     return body
 
 
-def _segment(number: int, segment: Segment, diarized: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "id": number,
-        "seek": round(segment.start * 100),
-        "start": segment.start,
-        "end": segment.end,
-        "text": segment.text,
-        "tokens": list(segment.tokens),
-        "temperature": segment.temperature,
-        "avg_logprob": segment.avg_log_probability,
-        "compression_ratio": segment.compression_ratio,
-        "no_speech_prob": segment.no_speech_probability,
-    }
-    if diarized and segment.speaker is not None:
-        shown["speaker"] = segment.speaker
-    if segment.words:
-        shown["words"] = [
-            {"word": w.text, "start": w.start, "end": w.end, "probability": w.probability} for w in segment.words
-        ]
-    return shown
+def _segment(number: int, segment: Segment) -> dict[str, Any]:
+    """As Whisper's own result has it; a speaker where one is known, as in WhisperX."""
+    shown = segment_object(number, segment, diarized=segment.speaker is not None)
+    return {**shown, "seek": round(segment.start * 100)}
 
 
 def refuse(error: HybridError) -> web.Response:

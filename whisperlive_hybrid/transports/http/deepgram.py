@@ -18,9 +18,9 @@ from typing import Any, Final, cast
 import msgspec
 from aiohttp import web
 
-from whisperlive_hybrid.audio.codecs import MAX_CHANNELS
+from whisperlive_hybrid.audio.pcm import MAX_CHANNELS
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
-from whisperlive_hybrid.audio.wav import SampleFormat
+from whisperlive_hybrid.audio.wav import SampleLayout
 from whisperlive_hybrid.diarization.turns import SpeakerOptions
 from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.errors import BadInput, HybridError
@@ -130,14 +130,14 @@ def _shape(parameters: Parameters) -> Shape:
     )
 
 
-def _samples(parameters: Parameters) -> SampleFormat | None:
+def _samples(parameters: Parameters) -> SampleLayout | None:
     """What the body is where `encoding` names samples alone. Other encodings are found by looking at the file."""
     encoding = SAMPLES.get((parameters.text("encoding") or "").lower())
     rate = parameters.whole("sample_rate", MIN_RATE, MAX_RATE)
     channels = parameters.whole("channels", 1, MAX_CHANNELS)
     if encoding is None:
         return None
-    return SampleFormat(cast(Any, encoding[0]), rate or encoding[1], channels or 1)
+    return SampleLayout(cast(Any, encoding[0]), rate or encoding[1], channels or 1)
 
 
 def _url(body: bytes) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput, HybridError
 from whisperlive_hybrid.jobs import formats
 from whisperlive_hybrid.jobs.fetching import fetch_file
@@ -27,7 +26,7 @@ from whisperlive_hybrid.transports.http.following import News, follow, stream_an
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native_description import native_paths, native_schemas
 from whisperlive_hybrid.transports.http.options import native_options
-from whisperlive_hybrid.transports.http.rendering import off_loop, text_response
+from whisperlive_hybrid.transports.http.rendering import off_loop, segment_object, text_response
 from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.uploads import (
     Upload,
@@ -130,30 +129,6 @@ def result(transcript: Transcript, filename: str) -> dict[str, Any]:
         },
         "filename": filename,
     }
-
-
-def segment_object(number: int, segment: Segment, *, diarized: bool = False) -> dict[str, Any]:
-    """One segment with faster-whisper's names; `words` and `speaker` only where they were asked for."""
-    shown: dict[str, Any] = {
-        "id": number,
-        "start": segment.start,
-        "end": segment.end,
-        "text": segment.text,
-        "tokens": list(segment.tokens),
-        "temperature": segment.temperature,
-        "avg_logprob": segment.avg_log_probability,
-        "compression_ratio": segment.compression_ratio,
-        "no_speech_prob": segment.no_speech_probability,
-    }
-    if diarized:
-        shown["speaker"] = segment.speaker
-    if segment.words:
-        shown["words"] = [
-            {"word": w.text, "start": w.start, "end": w.end, "probability": w.probability}
-            | ({"speaker": w.speaker} if diarized else {})
-            for w in segment.words
-        ]
-    return shown
 
 
 def _options_object(transcript: Transcript) -> dict[str, Any]:

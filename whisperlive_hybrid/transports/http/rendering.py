@@ -1,13 +1,14 @@
-"""Transcripts as the bodies of answers: text and subtitles, written out in a thread where there is much of it."""
+"""Transcripts as the bodies of answers: text, subtitles, segments; in a thread where there is much to write out."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
+from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.jobs import formats
 from whisperlive_hybrid.jobs.transcript import Transcript
 
@@ -34,3 +35,27 @@ async def text_response(transcript: Transcript, format_: str) -> web.Response:
 async def off_loop(transcript: Transcript, render: Callable[[], T]) -> T:
     """`render()`, in a thread where there is much to write out."""
     return await asyncio.to_thread(render) if len(transcript.segments) > MANY_SEGMENTS else render()
+
+
+def segment_object(number: int, segment: Segment, *, diarized: bool = False) -> dict[str, Any]:
+    """One segment with faster-whisper's names; `words` and `speaker` only where they were asked for."""
+    shown: dict[str, Any] = {
+        "id": number,
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "tokens": list(segment.tokens),
+        "temperature": segment.temperature,
+        "avg_logprob": segment.avg_log_probability,
+        "compression_ratio": segment.compression_ratio,
+        "no_speech_prob": segment.no_speech_probability,
+    }
+    if diarized:
+        shown["speaker"] = segment.speaker
+    if segment.words:
+        shown["words"] = [
+            {"word": w.text, "start": w.start, "end": w.end, "probability": w.probability}
+            | ({"speaker": w.speaker} if diarized else {})
+            for w in segment.words
+        ]
+    return shown

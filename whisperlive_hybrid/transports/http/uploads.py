@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from whisperlive_hybrid.audio.wav import HEAD_BYTES, SampleFormat, is_container, wav_header
+from whisperlive_hybrid.audio.wav import HEAD_BYTES, SampleLayout, is_container, wav_header
 from whisperlive_hybrid.errors import BadInput, TooLarge, UndecodableAudio
 from whisperlive_hybrid.storage.incoming import IncomingFile, StoredFile, incoming_file, too_large
 from whisperlive_hybrid.transports.http.door import refusal
@@ -55,7 +55,7 @@ class UploadRules:
     """A body that is the file itself (audio/*, video/*, application/octet-stream) is taken too."""
     file_parts: tuple[str, ...] = FILE_PARTS
     """What the part with the file may be called."""
-    samples: SampleFormat | None = None
+    samples: SampleLayout | None = None
     """What a file is that does not begin as one: samples alone, kept as a WAV file. None: all are kept as they are."""
 
 

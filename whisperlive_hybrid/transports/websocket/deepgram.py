@@ -14,7 +14,7 @@ from typing import Final, cast
 
 import msgspec
 
-from whisperlive_hybrid.audio.codecs import MAX_CHANNELS
+from whisperlive_hybrid.audio.pcm import MAX_CHANNELS
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
 from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.errors import BadInput, HybridError, Refused, Unauthorized, Unavailable
@@ -201,7 +201,7 @@ def _codec(encoding: str | None) -> tuple[Codec | None, int]:
         return cast(Codec, name), 48_000
     if name:
         raise BadInput(
-            f"encoding {name[:40]!r} is not taken here: it is one of {', '.join(ENCODINGS)}; Ogg and WebM need none",
+            f"encoding {name[:40]!r} is none of {', '.join(ENCODINGS)}; Ogg, WebM and WAV need none",
             param="encoding",
             accepted=ENCODINGS,
             code="unknown_codec",
