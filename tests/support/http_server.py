@@ -15,6 +15,7 @@ from aiohttp import web
 
 from whisperlive_hybrid.audio.files import DecodeLimits
 from whisperlive_hybrid.config import Settings
+from whisperlive_hybrid.diarization.diarizer import Diarizer, DiarizerOptions
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.jobs.opening import open_jobs
 from whisperlive_hybrid.jobs.pipeline import Pipeline
@@ -56,10 +57,10 @@ class HttpServer:
 
 
 @contextmanager
-def http_server(folder: Path, **settings: Any) -> Iterator[HttpServer]:
+def http_server(folder: Path, *, speakers: bool = False, **settings: Any) -> Iterator[HttpServer]:
     """Start it, wait until the model is loaded, stop it. Nothing may be left in `folder` afterwards.
 
-    With `data_dir` it keeps clips and jobs there.
+    `speakers`: it can tell them apart, by the bundled model. With `data_dir` it keeps clips and jobs there.
     """
     chosen = Settings(
         _env_file=None,
@@ -72,7 +73,7 @@ def http_server(folder: Path, **settings: Any) -> Iterator[HttpServer]:
     thread.start()
     stack = AsyncExitStack()
     try:
-        services, url = asyncio.run_coroutine_threadsafe(_start(stack, chosen), loop).result(timeout=60)
+        services, url = asyncio.run_coroutine_threadsafe(_start(stack, chosen, speakers), loop).result(timeout=60)
         server = HttpServer(url, services, loop)
         yield server
         wait_until(lambda: server.uploads() == [] and server.windows() == 0)
@@ -91,13 +92,14 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-async def _start(stack: AsyncExitStack, settings: Settings) -> tuple[HttpServices, str]:
+async def _start(stack: AsyncExitStack, settings: Settings, speakers: bool) -> tuple[HttpServices, str]:
     vad = await stack.enter_async_context(VadBatcher())
     engine = await stack.enter_async_context(Engine(EngineOptions.of(settings)))
     await engine.ready()
     pipeline = Pipeline(
         engine,
         vad,
+        diarizer=await stack.enter_async_context(Diarizer(DiarizerOptions(device="cpu"))) if speakers else None,
         limits=DecodeLimits(max_audio_s=settings.max_audio_s),
         window_s=settings.file_window_s,
         max_jobs=settings.max_file_jobs,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,10 @@ from openai.types.audio import (
     TranscriptionTextSegmentEvent,
 )
 
+from tests.support import voices
 from tests.support.clips import Clip, clips
-from tests.support.http_server import HttpServer
-from tests.support.openai_files import transcribe
+from tests.support.http_server import HttpServer, http_server
+from tests.support.openai_files import openai_client, silence, transcribe
 from whisperlive_hybrid.diarization.turns import SpeakerOptions
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
@@ -141,19 +143,76 @@ def test_plain_json_does_not_tell_speakers(client: OpenAI, clip: Clip) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_server_that_cannot_tell_speakers_says_so(
-    server: HttpServer, client: OpenAI, clip: Clip, monkeypatch: pytest.MonkeyPatch, stream: bool
-) -> None:
-    real = type(server.services.pipeline).transcribe
+def test_a_server_that_cannot_tell_speakers_says_so(client: OpenAI, clip: Clip, stream: bool) -> None:
+    """This one was given no diarizer."""
+    with pytest.raises(openai.InternalServerError) as raised:
+        transcribe(client, clip, response_format="diarized_json", stream=stream)
 
-    async def without(self: Any, path: Any, options: FileOptions, **more: Any) -> Transcript:
-        transcript = await real(self, path, replace(options, diarization=None), **more)
-        return replace(transcript, warning="No voices here.")
+    assert (raised.value.status_code, raised.value.code) == (503, "speakers_unavailable")
+    assert "Speakers could not be told apart" in raised.value.message
+    assert raised.value.response.headers["x-should-retry"] == "false"
 
-    monkeypatch.setattr(type(server.services.pipeline), "transcribe", without)
-    with pytest.raises(openai.APIError) as raised:
-        for _ in transcribe(client, clip, response_format="diarized_json", stream=stream):
-            pass
 
-    assert (raised.value.param, raised.value.code) == ("response_format", "speakers_unavailable")
-    assert raised.value.message.endswith("No voices here.")
+# --- with the real diarizer ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
+    """A client of a server that can tell speakers apart."""
+    with http_server(tmp_path_factory.mktemp("speakers") / "uploads", speakers=True) as running:
+        yield openai_client(running)
+
+
+def said_by(segments: list[Any], truth: list[tuple[float, float, str]]) -> dict[str, set[str]]:
+    """Which names each true speaker has in the middle of their turns."""
+    found: dict[str, set[str]] = {}
+    for start, end, speaker in truth:
+        middle = (start + end) / 2
+        found.setdefault(speaker, set()).update(s.speaker for s in segments if s.start <= middle < s.end)
+    return found
+
+
+def test_two_voices(telling: OpenAI) -> None:
+    samples, truth = voices.conversation("anna", "ben", "anna", "ben")
+    ask: dict[str, Any] = {
+        "file": ("talk.wav", voices.wav(samples)),
+        "model": "gpt-4o-transcribe-diarize",
+        "language": "en",
+        "response_format": "diarized_json",
+    }
+    nameless = telling.audio.transcriptions.create(**ask)
+    known = {
+        "known_speaker_names": ["Ben"],
+        "known_speaker_references": ["data:audio/wav;base64," + base64.b64encode(voices.reference("ben")).decode()],
+    }
+    *events, done = telling.audio.transcriptions.create(**ask, **known, stream=True)
+    segments = [e for e in events if isinstance(e, TranscriptionTextSegmentEvent)]
+
+    assert said_by(nameless.segments, truth) == {"anna": {"A"}, "ben": {"B"}}
+    assert re.fullmatch(r"A: .+\nB: .+\nA: .+\nB: .+", nameless.text)
+    assert said_by(segments, truth) == {"anna": {"A"}, "ben": {"Ben"}}
+    assert re.fullmatch(r"A: .+\nBen: .+\nA: .+\nBen: .+", done.text)
+    assert "".join(e.delta for e in events if isinstance(e, TranscriptionTextDeltaEvent)) == done.text
+
+
+def test_silence_has_no_speakers(telling: OpenAI) -> None:
+    result = telling.audio.transcriptions.create(
+        file=silence(2), model="gpt-4o-transcribe-diarize", response_format="diarized_json"
+    )
+
+    assert (result.text, result.segments) == ("", [])
+
+
+def test_a_reference_that_is_of_no_use(telling: OpenAI, clip: Clip) -> None:
+    nobody = "data:audio/wav;base64," + base64.b64encode(silence(4)[1]).decode()
+    with pytest.raises(openai.BadRequestError) as raised:
+        transcribe(
+            telling,
+            clip,
+            response_format="diarized_json",
+            known_speaker_names=["Eve"],
+            known_speaker_references=[nobody],
+        )
+
+    assert (raised.value.param, raised.value.code) == ("known_speaker_references", "bad_reference")
+    assert "'Eve'" in raised.value.message

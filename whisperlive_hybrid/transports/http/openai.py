@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from aiohttp import web
 
 from whisperlive_hybrid.engine.models import ModelInfo, is_openai_name
-from whisperlive_hybrid.errors import BadInput, NotFound, UndecodableAudio
+from whisperlive_hybrid.errors import NotFound, UndecodableAudio
 from whisperlive_hybrid.jobs.transcript import Transcript
 from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.errors import WireError, json_response, openai_envelope, openai_refusal
@@ -188,16 +188,16 @@ def _form(request: web.Request, upload: Upload) -> Form:
 
 
 def _checked(transcript: Transcript, wanted: Wanted) -> Transcript:
-    """Raises what OpenAI's API refuses and others take: next to no audio, and speakers that cannot be told."""
+    """Raises for what OpenAI's API refuses and others take: next to no audio, and speakers that cannot be told."""
     if transcript.duration_s < MIN_AUDIO_S:
         raise UndecodableAudio(
             f"Audio file is too short. Minimum audio length is {MIN_AUDIO_S:g} seconds.",
             param="file",
             code="audio_too_short",
         )
-    untold = transcript.segments and not transcript.turns
-    if wanted.response_format == "diarized_json" and transcript.warning and untold:
-        raise BadInput(transcript.warning, param="response_format", code="speakers_unavailable")
+    if wanted.response_format == "diarized_json" and transcript.speakers_failed and transcript.segments:
+        message = transcript.warning or "Speakers could not be told apart."
+        raise WireError(message, status=503, code="speakers_unavailable")
     return transcript
 
 
