@@ -20,7 +20,7 @@ from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.transports.connection import Dialect, Message, Refusal, Reply
 from whisperlive_hybrid.transports.live_door import HandshakeRefusal, LiveDoor, LiveTerms
 from whisperlive_hybrid.transports.websocket.whisperlive_config import ClientConfig, read_config, read_object, read_uid
-from whisperlive_hybrid.transports.websocket.whisperlive_segments import ShownSegments
+from whisperlive_hybrid.transports.websocket.whisperlive_segments import ShownSegments, Texts
 
 END_OF_AUDIO: Final = "END_OF_AUDIO"
 BACKEND: Final = "faster_whisper"
@@ -146,9 +146,7 @@ class WhisperLiveDialect(Dialect):
         ready = self._message(message="SERVER_READY", backend=BACKEND)
         return [*(self._status("WARNING", warning) for warning in warnings), ready]
 
-    def _texts(
-        self, lists: list[list[dict[str, Any]]], language: str, probability: float, *, final: bool
-    ) -> list[Message]:
+    def _texts(self, lists: list[Texts], language: str, probability: float, *, final: bool) -> list[Message]:
         """Messages of segments, after the one of the language where that is still due."""
         if not self._language_due:
             return self._segments(lists)
@@ -158,8 +156,9 @@ class WhisperLiveDialect(Dialect):
         told = self._message(language=language, language_prob=float(probability))
         return [told, *self._segments(lists)]
 
-    def _segments(self, lists: list[list[dict[str, Any]]]) -> list[Message]:
-        return [self._message(segments=segments) for segments in lists if segments]
+    def _segments(self, lists: list[Texts]) -> list[Message]:
+        uid = json.dumps(self._uid)
+        return [f'{{"uid": {uid}, "segments": [{", ".join(segments)}]}}' for segments in lists if segments]
 
     def _status(self, status: str, message: str | float) -> Message:
         return self._message(status=status, message=message)

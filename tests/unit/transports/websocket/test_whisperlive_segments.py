@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import given
@@ -9,7 +10,28 @@ from hypothesis import strategies as st
 
 from whisperlive_hybrid.engine.hypothesis import Word
 from whisperlive_hybrid.live.events import Final, Partial, SpeakerNamed
-from whisperlive_hybrid.transports.websocket.whisperlive_segments import MAX_COMPLETED, ShownSegments
+from whisperlive_hybrid.transports.websocket import whisperlive_segments
+from whisperlive_hybrid.transports.websocket.whisperlive_segments import MAX_COMPLETED, Texts
+
+
+class ShownSegments:
+    """The same, with segments as values."""
+
+    def __init__(self, last_n: int) -> None:
+        self._shown = whisperlive_segments.ShownSegments(last_n)
+
+    def partial(self, event: Partial) -> list[list[dict[str, Any]]]:
+        return values(self._shown.partial(event))
+
+    def final(self, event: Final) -> list[list[dict[str, Any]]]:
+        return values(self._shown.final(event))
+
+    def named(self, event: SpeakerNamed) -> list[list[dict[str, Any]]]:
+        return values(self._shown.named(event))
+
+
+def values(messages: list[Texts]) -> list[list[dict[str, Any]]]:
+    return [[json.loads(segment) for segment in segments] for segments in messages]
 
 
 def segment(start: str, end: str, text: str, completed: bool, **more: Any) -> dict[str, Any]:
