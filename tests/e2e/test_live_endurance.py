@@ -71,7 +71,8 @@ async def test_a_long_session_says_the_same_from_beginning_to_end(tmp_path: Path
     samples = whole(conversations(None, 1, 10.0)[0].samples)
     with served(tmp_path, "digits", 20.0) as server:
         block = (await asyncio.to_thread(steady_material, server.live_url, samples, ["opus"], 20.0))["opus"]
-        rows, pairs = await soak(server, block, 6, 20.0, "opus", 1)
+        rows, pairs, held = await soak(server, block, 6, 20.0, "opus", 1)
     assert all(row.same_text for row in rows)
     assert rows[-1].files <= rows[0].files + 2
+    assert len(held) == 2
     assert all(0 < cost < 10 for pair in pairs for cost in (pair.long, pair.new))

@@ -98,16 +98,17 @@ def _rows(memory: list[float], cost: list[float]) -> list[Row]:
 
 
 def test_memory_that_grows_and_cost_that_rises_are_failures() -> None:
-    flat = [120.0, 130.0, 131.0, 130.0, 131.0, 130.0, 131.0, 130.0]
+    creeping = [120.0 + 5 * n for n in range(8)]
     steady = [0.05] * 8
-    assert verdict(_rows(flat, steady)).good, "what the first quarter fills is not counted"
-    assert not verdict(_rows([120.0 + 5 * n for n in range(8)], steady)).good
-    assert not verdict(_rows(flat, [0.05 + 0.003 * n for n in range(8)])).good
-    dearer = _rows(flat, [0.05 + 0.003 * n for n in range(8)])
-    assert verdict(dearer, [Pair(0.071, 0.07), Pair(0.07, 0.071)]).good, "a session that begins now costs as much"
-    assert not verdict(_rows(flat, steady), [Pair(0.06, 0.05)] * 3).good
+    assert verdict(_rows(creeping, steady), [100.0, 101.0]).good, "what is kept at hand is not held"
+    assert not verdict(_rows(creeping, steady), [100.0, 120.0]).good
+    dearer = _rows(creeping, [0.05 + 0.003 * n for n in range(8)])
+    assert not verdict(dearer, [100.0, 100.0]).good
+    new = [Pair(0.071, 0.07), Pair(0.07, 0.071)]
+    assert verdict(dearer, [100.0, 100.0], new).good, "a session that begins now costs as much"
+    assert not verdict(_rows(creeping, steady), [100.0, 100.0], [Pair(0.06, 0.05)] * 3).good
     with pytest.raises(ValueError, match="four"):
-        verdict(_rows(flat[:3], steady[:3]))
+        verdict(_rows(creeping[:3], steady[:3]), [1.0, 1.0])
 
 
 def test_delays_count_from_the_true_end_of_speech() -> None:
