@@ -259,6 +259,9 @@ class Settings(BaseSettings):
     audio_storage_path: Path | None = _setting(
         None, "Folder for uploads while they are worked on; unset is a temporary folder.", group="Files"
     )
+    min_free_disk_mb: float = _setting(
+        256.0, "An upload is refused while its disk has less than this left.", unit="MB", group="Files", ge=0
+    )
     transcription_storage_path: Path | None = _setting(
         None, "Folder where each finished file's transcript is kept as JSON; unset keeps none.", group="Files"
     )
@@ -304,6 +307,13 @@ class Settings(BaseSettings):
         "Where clips are kept: s3://bucket/path (or gs://, az://), file:///path; unset is a folder in DATA_DIR. "
         "Credentials are read from the store's own variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …).",
         group="Clips and jobs",
+    )
+    retention_days: float = _setting(
+        0.0,
+        "Clips, with their jobs and transcripts, are deleted after so many days; 0 keeps them until somebody does.",
+        unit="days",
+        group="Clips and jobs",
+        ge=0,
     )
     max_queued_jobs: int = _setting(
         10_000, "Jobs waiting at once; more are refused.", group="Clips and jobs", ge=0, le=1_000_000

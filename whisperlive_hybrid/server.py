@@ -260,6 +260,8 @@ def job_options(settings: Settings) -> JobOptions:
         max_bytes=round(settings.max_upload_mb * 1e6),
         allowed_hosts=AllowedHosts.parse(settings.url_allow_hosts),
         archive=settings.transcription_storage_path,
+        keep_s=settings.retention_days * 86400.0 or None,
+        floor_bytes=round(settings.min_free_disk_mb * 1e6),
     )
 
 

@@ -307,6 +307,15 @@ def test_bad_uploads(client: httpx.Client) -> None:
     assert client.get("/api/audio").json()["clips"] == before
 
 
+def test_a_nearly_full_disk_takes_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with (
+        api_server(STORAGES[0], tmp_path_factory.mktemp("full"), min_free_disk_mb=1e12) as full,
+        httpx.Client(base_url=full.url, timeout=60) as client,
+    ):
+        for path in ("/api/audio", "/upload+transcribe", "/api/jobs", "/transcribe"):
+            assert error(upload(client, CLIP, path)) == (507, "disk_full")
+
+
 @pytest.mark.parametrize(
     ("url", "code"),
     [

@@ -42,13 +42,15 @@ class Fetched:
 
 
 @asynccontextmanager
-async def fetch_file(url: str, folder: Path, max_bytes: int, allowed: AllowedHosts) -> AsyncIterator[Fetched]:
+async def fetch_file(
+    url: str, folder: Path, max_bytes: int, allowed: AllowedHosts, *, floor: int | None = None
+) -> AsyncIterator[Fetched]:
     """The file behind `url` in `folder`; gone when the block ends, unless it was moved elsewhere.
 
     Raises BadInput (bad_url, url_not_allowed, url_unreachable, url_status, …), TooLarge, DiskFull.
     """
     target = _parse(url)
-    async with incoming_file(folder, max_bytes) as incoming:
+    async with incoming_file(folder, max_bytes, floor=floor) as incoming:
         try:
             async with asyncio.timeout(TOTAL_S):
                 await _follow(target, incoming, max_bytes, allowed)

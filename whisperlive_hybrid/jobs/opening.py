@@ -12,6 +12,7 @@ from typing import Final
 from whisperlive_hybrid.jobs.bell import Bell
 from whisperlive_hybrid.jobs.clips import Clips
 from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.jobs.retention import Retention
 from whisperlive_hybrid.jobs.running_job import WorkRooms, WorkRules
 from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.jobs.workers import Workers
@@ -40,6 +41,10 @@ class JobOptions:
     max_bytes: int = 100_000_000
     allowed_hosts: AllowedHosts = field(default_factory=AllowedHosts)
     archive: Path | None = None
+    keep_s: float | None = None
+    """How long clips with their jobs and transcripts are kept; None is for ever."""
+    floor_bytes: int | None = None
+    """How much the disk is to have left; None is the usual."""
 
 
 class NoStorage(Exception):
@@ -60,6 +65,7 @@ async def open_jobs(options: JobOptions, pipeline: Pipeline) -> AsyncIterator[Jo
         workers = await stack.enter_async_context(
             Workers(WorkRooms(clips, pipeline, bell, rules), max_running=options.max_running)
         )
+        await stack.enter_async_context(Retention(clips, keep_s=options.keep_s))
         yield JobService(clips, bell, workers, max_queued=options.max_queued)
 
 
@@ -71,7 +77,7 @@ async def _open_storage(options: JobOptions, stack: AsyncExitStack) -> tuple[Dat
     except OSError as error:
         raise NoStorage("DATA_DIR", f"{folder}: {error.strerror or error}") from error
     try:
-        blobs = await asyncio.to_thread(open_blobs, options.clips_url, folder / CLIPS_FOLDER)
+        blobs = await asyncio.to_thread(open_blobs, options.clips_url, folder / CLIPS_FOLDER, options.floor_bytes)
     except (OSError, ValueError) as error:
         raise NoStorage("CLIP_STORAGE_URL" if options.clips_url else "DATA_DIR", str(error)) from error
     try:

@@ -186,7 +186,8 @@ class RunningJob:
             kept.append(clip)
             return b""
 
-        async with fetch_file(url, self._clips.blobs.staging, rules.max_bytes, rules.allowed_hosts) as fetched:
+        blobs = self._clips.blobs
+        async with fetch_file(url, blobs.staging, rules.max_bytes, rules.allowed_hosts, floor=blobs.floor) as fetched:
             arrival = Arrival(fetched.file.path, fetched.file.size, fetched.name, url)
             await self._clips.keep(await self._clips.check(arrival), record)
         key = content_key(kept[-1].sha256, decode_options(self.row.options), self.row.model)

@@ -48,9 +48,11 @@ class Blob:
 class Blobs:
     """Bytes by id. All methods raise StoreFailed or DiskFull."""
 
-    def __init__(self, store: ObjectStore, staging: Path, folder: Path | None = None) -> None:
+    def __init__(self, store: ObjectStore, staging: Path, folder: Path | None = None, floor: int | None = None) -> None:
         self._store = store
         self._folder = folder
+        self.floor = floor
+        """Bytes that the disk with `staging` is to have left; None is the usual."""
         self.staging = staging
         """Where files are received that are to be kept."""
 
@@ -82,7 +84,7 @@ class Blobs:
                 raise BlobMissing("The clip's audio is not where it was stored.")
             yield path
             return
-        async with incoming_file(self.staging, size) as copy:
+        async with incoming_file(self.staging, size, floor=self.floor) as copy:
             async for piece in self.read(id, 0, size):
                 await copy.write(piece)
             await copy.flush()
@@ -108,7 +110,7 @@ class Blobs:
                     yield Blob(meta["path"].rsplit("/", 1)[-1], meta["last_modified"].timestamp())
 
 
-def open_blobs(url: str | None, folder: Path) -> Blobs:
+def open_blobs(url: str | None, folder: Path, floor: int | None = None) -> Blobs:
     """The store behind `url`; without one, or with file://, a folder: `folder` or the URL's.
 
     Raises ValueError for a URL that is none of a store, OSError where a folder takes no file.
@@ -122,14 +124,14 @@ def open_blobs(url: str | None, folder: Path) -> Blobs:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         staging = path / "incoming"
         prepare_folder(staging)
-        return Blobs(LocalStore(path), staging, path)
+        return Blobs(LocalStore(path), staging, path, floor)
     if scheme not in ("s3", "s3a", "gs", "az", "abfs", "abfss", "azure", "adl"):
         raise ValueError("it is not the URL of a store: file:///path, s3://bucket/path, gs://… or az://…")
     staging = folder / "incoming"
     prepare_folder(staging)
     local_http = {"allow_http": True} if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://") else {}
     try:
-        return Blobs(from_url(url or "", client_options=local_http), staging)  # type: ignore[call-overload]
+        return Blobs(from_url(url or "", client_options=local_http), staging, floor=floor)  # type: ignore[call-overload]
     except BaseError as error:
         raise ValueError(_one_line(error)) from error
 

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
 """Bytes gathered before a thread writes them: few hops, little memory."""
-FREE_FLOOR_BYTES = 256 << 20
-"""An upload stops while the disk still has this much for everybody else."""
+FREE_FLOOR_BYTES = 256_000_000
+"""An upload stops while the disk still has this much for everybody else, unless another floor is given."""
 
 _PREFIX = "upload-"
 
@@ -44,12 +44,13 @@ class StoredFile:
 class IncomingFile:
     """A file being received. `write` counts and may raise TooLarge or DiskFull."""
 
-    def __init__(self, path: Path, fd: int, limit: int, told_limit: int) -> None:
+    def __init__(self, path: Path, fd: int, *, limit: int, told_limit: int, floor: int) -> None:
         self.path = path
         self.size = 0
         self._fd = fd
         self._limit = limit
         self._told_limit = told_limit
+        self._floor = floor
         self._block = bytearray()
         self._writing: asyncio.Future[None] | None = None
 
@@ -67,7 +68,7 @@ class IncomingFile:
         if not self._block:
             return
         block, self._block = self._block, bytearray()
-        self._writing = asyncio.get_running_loop().run_in_executor(None, _write_all, self._fd, block)
+        self._writing = asyncio.get_running_loop().run_in_executor(None, _write_all, self._fd, block, self._floor)
         try:
             # Shielded: the descriptor must not be closed under a thread that is still writing to it.
             await asyncio.shield(self._writing)
@@ -89,15 +90,19 @@ class IncomingFile:
 
 
 @asynccontextmanager
-async def incoming_file(folder: Path, limit: int, told_limit: int | None = None) -> AsyncIterator[IncomingFile]:
+async def incoming_file(
+    folder: Path, limit: int, *, told_limit: int | None = None, floor: int | None = None
+) -> AsyncIterator[IncomingFile]:
     """A new empty file in `folder` for at most `limit` bytes; deleted at the end, however it ends, unless it was moved.
 
-    `told_limit` is the limit that TooLarge names, where that is another. Raises DiskFull when there is no room to begin
-    with.
+    `told_limit` is the limit that TooLarge names, where that is another; `floor` is how many bytes the disk is to have
+    left. Raises DiskFull when there is no room to begin with.
     """
     # Opening takes microseconds; in a thread it could be finished for a caller who has been cancelled meanwhile.
-    path, fd = _create(folder)
-    incoming = IncomingFile(path, fd, limit, limit if told_limit is None else told_limit)
+    floor = FREE_FLOOR_BYTES if floor is None else floor
+    path, fd = _create(folder, floor)
+    told_limit = limit if told_limit is None else told_limit
+    incoming = IncomingFile(path, fd, limit=limit, told_limit=told_limit, floor=floor)
     try:
         yield incoming
     finally:
@@ -124,10 +129,10 @@ def too_large(limit: int) -> TooLarge:
     )
 
 
-def _create(folder: Path) -> tuple[Path, int]:
+def _create(folder: Path, floor: int) -> tuple[Path, int]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_room(folder)
+        _check_room(folder, floor)
         return _new_file(folder)
     except OSError as e:
         raise _fault(e, folder) from e
@@ -179,14 +184,14 @@ def _fault(error: OSError, folder: Path) -> Unavailable:
     return Unavailable("The server cannot store uploads; its log says why.", code="storage_failed")
 
 
-def _check_room(where: Path | int) -> None:
+def _check_room(where: Path | int, floor: int) -> None:
     disk = os.statvfs(where)
-    if disk.f_bavail * disk.f_frsize < FREE_FLOOR_BYTES:
+    if disk.f_bavail * disk.f_frsize < floor:
         raise DiskFull("The server's disk is nearly full.")
 
 
-def _write_all(fd: int, block: bytearray) -> None:
-    _check_room(fd)
+def _write_all(fd: int, block: bytearray, floor: int) -> None:
+    _check_room(fd, floor)
     with memoryview(block) as rest:
         while rest:
             rest = rest[os.write(fd, rest) :]

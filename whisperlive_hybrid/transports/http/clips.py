@@ -57,7 +57,7 @@ from whisperlive_hybrid.transports.http.fields import body_fields, query_fields
 from whisperlive_hybrid.transports.http.following import answer_kept_alive
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.services import HttpServices
-from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload
+from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload, upload_rules
 
 STORED: Final = "The clip is stored."
 _STATUSES: Final = ("none", "queued", "running", "done", "failed", "cancelled")
@@ -91,7 +91,7 @@ def arrival_of(upload: Upload) -> Arrival:
 
 def storing_rules(services: HttpServices, jobs: JobService) -> UploadRules:
     """Files that are to be kept are received beside where they will be."""
-    return UploadRules(jobs.clips.blobs.staging, round(services.settings.max_upload_mb * 1e6), raw=True)
+    return replace(upload_rules(services, raw=True), folder=jobs.clips.blobs.staging)
 
 
 def answered(body: bytes, replayed: bool, *, status: int, location: str) -> web.Response:

@@ -79,7 +79,8 @@ class _NativeDoor:
         # Wrong options are told before anything is fetched.
         native_options(form.fresh(), self.services.settings, self.services.engine)
         allowed = AllowedHosts.parse(self.services.settings.url_allow_hosts)
-        async with fetch_file(urls[0], self.rules.folder, self.rules.max_bytes, allowed) as fetched:
+        rules = self.rules
+        async with fetch_file(urls[0], rules.folder, rules.max_bytes, allowed, floor=rules.floor_bytes) as fetched:
             upload = Upload(StoredFile(fetched.file.path, fetched.file.size), fetched.name, fields=())
             return await self._answer(request, upload, form)
 

@@ -57,11 +57,15 @@ class UploadRules:
     """What the part with the file may be called."""
     samples: SampleLayout | None = None
     """What a file is that does not begin as one: samples alone, kept as a WAV file. None: all are kept as they are."""
+    floor_bytes: int | None = None
+    """How much the disk is to have left; None is the usual."""
 
 
 def upload_rules(services: HttpServices, *, raw: bool) -> UploadRules:
     """The server's rules for uploads."""
-    return UploadRules(services.settings.upload_dir(), round(services.settings.max_upload_mb * 1e6), raw)
+    settings = services.settings
+    floor_bytes = round(settings.min_free_disk_mb * 1e6)
+    return UploadRules(settings.upload_dir(), round(settings.max_upload_mb * 1e6), raw, floor_bytes=floor_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,8 @@ async def receive_uploads(
                 what = "one file" if most == 1 else f"at most {most} files"
                 raise BadInput(f"Send {what} per request.", param=rules.file_parts[0], code="several_files")
             left = rules.max_bytes - sum(incoming.size for incoming, _ in uploads)
-            incoming = await stack.enter_async_context(incoming_file(rules.folder, left, rules.max_bytes))
+            file = incoming_file(rules.folder, left, told_limit=rules.max_bytes, floor=rules.floor_bytes)
+            incoming = await stack.enter_async_context(file)
             uploads.append((incoming, filename))
             return _Receiver(incoming, rules)
 
@@ -132,7 +137,7 @@ async def receive_body(request: web.Request, rules: UploadRules) -> AsyncIterato
     """The request's body as the file, whatever type it claims to be. Raises BadInput, TooLarge, DiskFull, WireError."""
     refuse_oversize(request, rules.max_bytes)
     _refuse_encoded(request.headers.get("Content-Encoding"))
-    async with incoming_file(rules.folder, rules.max_bytes) as incoming:
+    async with incoming_file(rules.folder, rules.max_bytes, floor=rules.floor_bytes) as incoming:
         receiver = _Receiver(incoming, rules)
         while chunk := await _moving(request.content.readany()):
             if incoming.size == 0 and request.content_type == URLENCODED and chunk.isascii():
