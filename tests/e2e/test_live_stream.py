@@ -426,7 +426,8 @@ async def test_a_message_in_thousands_of_pieces_ends_its_connection_only(
     await asyncio.wait_for(socket.wait_closed(), 10)
     assert socket.close_code == 1009
     await asyncio.sleep(0.4)  # a session would be there by now
-    assert (server.live.n_sessions, [r for r in caplog.records if r.levelname == "ERROR"]) == (before, [])
+    assert server.live.n_sessions <= before  # one of a test before may just have ended
+    assert [r for r in caplog.records if r.levelname == "ERROR"] == []
 
 
 async def test_stop_without_audio_is_an_empty_session(server: LiveServer) -> None:
