@@ -95,6 +95,7 @@ class Server:
                     models=LiveModels(settings.final_model, settings.live_model),
                     pace=_pace_rules(settings),
                     store=store,
+                    listener=self.diarizer,
                 )
             )
             listener = await stack.enter_async_context(

@@ -43,6 +43,7 @@ PURE = {
     "diarization/voices.py",
     "diarization/clustering.py",
     "diarization/messages.py",
+    "diarization/speaker_book.py",
     "diarization/hub_errors.py",
     "jobs/speakers.py",
     "jobs/chunk.py",

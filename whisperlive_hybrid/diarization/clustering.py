@@ -124,8 +124,8 @@ def _in_lots(vectors: Vectors, weights: NDArray[np.float64]) -> Labels:
     n_labels = 0
     for begin in range(0, n, AT_ONCE):
         end = min(begin + AT_ONCE, n)
-        merges = _average_linkage(vectors[begin:end], weights[begin:end])
-        own = _labels_after([m for m in merges if m[0] >= SURELY_ALIKE], end - begin)
+        merges = average_linkage(vectors[begin:end], weights[begin:end])
+        own = labels_after([m for m in merges if m[0] >= SURELY_ALIKE], end - begin)
         labels[begin:end] = own + n_labels
         n_labels += int(own.max()) + 1
     return labels
@@ -133,7 +133,7 @@ def _in_lots(vectors: Vectors, weights: NDArray[np.float64]) -> Labels:
 
 def _joined(vectors: Vectors, weights: NDArray[np.float64], options: SpeakerOptions, rules: ClusterRules) -> Labels:
     """Labels at the similarity of the rules, or as near to it as the number of speakers that is wanted allows."""
-    merges = _average_linkage(vectors, weights)
+    merges = average_linkage(vectors, weights)
     n = len(vectors)
     level = sum(similarity >= rules.same for similarity, _, _ in merges)
     most = options.num_speakers or options.max_speakers or MAX_SPEAKERS
@@ -141,7 +141,7 @@ def _joined(vectors: Vectors, weights: NDArray[np.float64], options: SpeakerOpti
     least = _least(weights, rules)
 
     def n_speakers(level: int) -> int:
-        return max(1, int((np.bincount(_labels_after(merges[:level], n), weights) >= least).sum()))
+        return max(1, int((np.bincount(labels_after(merges[:level], n), weights) >= least).sum()))
 
     while level < len(merges) and n_speakers(level) > most:
         level += 1
@@ -152,30 +152,35 @@ def _joined(vectors: Vectors, weights: NDArray[np.float64], options: SpeakerOpti
         level = enough
     elif fewest > 1:  # somebody says next to nothing: the largest clusters are the speakers then
         level = max(0, n - fewest)
-    return _labels_after(merges[:level], n)
+    return labels_after(merges[:level], n)
 
 
-def _average_linkage(vectors: Vectors, weights: NDArray[np.float64]) -> list[tuple[float, int, int]]:
-    """All merges (similarity, i, j) in order of falling similarity; the merged cluster goes on as i.
+def average_linkage(
+    vectors: Vectors, weights: NDArray[np.float64], apart: Sequence[tuple[int, int]] = ()
+) -> list[tuple[float, int, int]]:
+    """All merges (similarity, i, j) in order of falling similarity; the merged cluster goes on as i < j.
 
-    Weighted average linkage over cosines. The best partner of each row is kept, so a merge costs O(n).
+    Weighted average linkage over cosines of `vectors` [n, d], without merges that would bring a pair of `apart`
+    together. The best partner of each row is kept, so that a merge costs O(n).
     """
     n = len(vectors)
     alike = (vectors @ vectors.T).astype(np.float64)
     np.fill_diagonal(alike, -np.inf)
+    for i, j in apart:  # an average with it stays without end
+        alike[i, j] = alike[j, i] = -np.inf
     weight = weights.astype(np.float64).copy()
     best = alike.argmax(axis=1)
     value = alike[np.arange(n), best]
     merges: list[tuple[float, int, int]] = []
     for _ in range(n - 1):
-        i = int(value.argmax())
-        j = int(best[i])
-        merges.append((float(value[i]), min(i, j), max(i, j)))
-        i, j = min(i, j), max(i, j)
+        first = int(value.argmax())
+        if not np.isfinite(value[first]):
+            break
+        i, j = sorted((first, int(best[first])))
+        merges.append((float(value[first]), i, j))
         row = (weight[i] * alike[i] + weight[j] * alike[j]) / (weight[i] + weight[j])
         weight[i] += weight[j]
         row[[i, j]] = -np.inf
-        row[~np.isfinite(alike[i]) & ~np.isfinite(alike[j])] = -np.inf
         alike[i], alike[:, i] = row, row
         alike[j], alike[:, j] = -np.inf, -np.inf
         value[j] = -np.inf
@@ -188,7 +193,8 @@ def _average_linkage(vectors: Vectors, weights: NDArray[np.float64]) -> list[tup
     return merges
 
 
-def _labels_after(merges: Sequence[tuple[float, int, int]], n: int) -> Labels:
+def labels_after(merges: Sequence[tuple[float, int, int]], n: int) -> Labels:
+    """Labels [n] without gaps of what `merges` have joined."""
     parents = list(range(n))
     for _, i, j in merges:
         parents[j] = i

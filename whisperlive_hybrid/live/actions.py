@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.live.events import Event
 
@@ -30,6 +31,15 @@ class Cancel:
     window_id: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Listen:
+    """Find out who speaks in a segment whose final was told: float32 `samples` from second `start` on."""
+
+    segment: int
+    start: float
+    samples: Samples
+
+
 @dataclass(frozen=True, slots=True)
 class Close:
     """Everything is told."""
@@ -37,4 +47,4 @@ class Close:
     reason: str
 
 
-Action: TypeAlias = Send | Run | Cancel | Close
+Action: TypeAlias = Send | Run | Cancel | Listen | Close

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from whisperlive_hybrid.diarization.speaker_book import Book
 from whisperlive_hybrid.live.checkpoint import Checkpoint, Store
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.frames import Mark
@@ -26,6 +27,8 @@ class Beginning:
     mark: Mark = field(default_factory=Mark)
     store: Store | None = None
     """Where it has a record, if another process may go on with it."""
+    book: Book | None = None
+    """Whose voices are known; None where speakers are not told apart."""
     idle_s: float | None = None
     """How long its client may send nothing; None is as the server has it."""
     flush_after_s: float | None = None
@@ -39,8 +42,8 @@ class Beginning:
         """Names of the models it uses."""
         return [name for name in (self.model, self.partial_model) if name is not None]
 
-    def checkpoint(self, mark: Mark) -> Checkpoint:
+    def checkpoint(self, mark: Mark, book: Book | None = None) -> Checkpoint:
         """The session as it is now, with its audio from `mark` on still to be heard."""
         events = self.log
         state = self.session.state()
-        return Checkpoint(self.options, state, mark, events.next_number, events.floor)
+        return Checkpoint(self.options, state, mark, events.next_number, events.floor, book)

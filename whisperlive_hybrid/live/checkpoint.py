@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from whisperlive_hybrid.diarization.speaker_book import Book
 from whisperlive_hybrid.errors import HybridError, Unavailable
 from whisperlive_hybrid.live.commands import LiveOptions
 from whisperlive_hybrid.live.events import Event, Final
@@ -38,6 +39,8 @@ class Checkpoint:
     """Of events."""
     floor: int
     """Finals up to this number are not kept."""
+    book: Book | None = None
+    """Whose voices are known, where speakers are told apart."""
 
 
 class Written(Protocol):

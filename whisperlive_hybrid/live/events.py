@@ -73,12 +73,17 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerNamed:
-    """Who spoke a segment; `also` names earlier segments again as (segment, speaker)."""
+    """Who spoke a segment; `also` names earlier segments again as (segment, speaker).
+
+    None: nobody can tell. Where several speak in the segment, `speaker` is who speaks longest, and `turns` are all as
+    (start, end, speaker).
+    """
 
     segment: int
     speaker: str | None
     confidence: float
-    also: tuple[tuple[int, str], ...] = ()
+    also: tuple[tuple[int, str | None], ...] = ()
+    turns: tuple[tuple[float, float, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

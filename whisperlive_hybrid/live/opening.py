@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from whisperlive_hybrid.audio.codecs import make_decoder
-from whisperlive_hybrid.errors import ModelUnavailable, NotFound
+from whisperlive_hybrid.diarization.speaker_book import Book, BookRules, book_with
+from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, NotFound
 from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Store, Written, unpack, unpack_finals
 from whisperlive_hybrid.live.commands import LiveOptions
@@ -17,9 +19,12 @@ from whisperlive_hybrid.live.policy import CommitPolicy
 from whisperlive_hybrid.live.replay import EventLog
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.session import Session
+from whisperlive_hybrid.live.speaker_tasks import Listener
 from whisperlive_hybrid.live.window_tasks import Transcriber
 from whisperlive_hybrid.speech.segmenter import Segmenter
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+
+log = logging.getLogger(__name__)
 
 
 class LiveEngine(Transcriber, Protocol):
@@ -61,13 +66,18 @@ class Opener:
     rules: LiveRules
     models: LiveModels
     policy: Callable[[], CommitPolicy]
+    listener: Listener | None = None
+    """Who tells speakers apart; None: nobody does."""
 
     async def new(self, options: LiveOptions, *, any_model: bool = False) -> Beginning:
-        """A session that has heard nothing. Raises BadInput (codec), NotFound or ModelUnavailable (model).
+        """A session that has heard nothing.
+
+        Raises BadInput (codec, known_speakers), NotFound or ModelUnavailable (model).
 
         `any_model`: where the model that `options` name cannot be had, the server's own will do.
         """
         decoder = make_decoder(options.codec, sample_rate=options.sample_rate, channels=options.channels)
+        options, book = await self._learn(options)
         try:
             model, partial_model = await self.models_of(options)
         except (NotFound, ModelUnavailable):
@@ -84,7 +94,21 @@ class Opener:
             policy=self.policy(),
         )
         ears = Ears(decoder, self.vad.open(), Segmenter(options.speech))
-        return Beginning(session, options, model, partial_model, secrets.token_urlsafe(18), ears)
+        return Beginning(session, options, model, partial_model, secrets.token_urlsafe(18), ears, book=book)
+
+    async def _learn(self, options: LiveOptions) -> tuple[LiveOptions, Book | None]:
+        """The options without the audio of known speakers, and a book that knows them. Raises BadInput."""
+        if self.listener is None or not (options.diarize or options.known_speakers):
+            return replace(options, diarize=False, known_speakers=()), None
+        known = []
+        try:
+            for speaker in options.known_speakers:
+                known.append(await self.listener.learn(speaker))
+        except BadInput:
+            raise
+        except HybridError as error:  # the session will be told when its first segment has no speaker
+            log.warning("known speakers of a live session cannot be learnt: %s", error.message)
+        return replace(options, diarize=True, known_speakers=()), book_with(known, BookRules())
 
     async def restored(self, id: str, token: str, written: Written, last_event: int, store: Store) -> Beginning:
         """A session that goes on where its checkpoint was written.
@@ -93,7 +117,7 @@ class Opener:
         """
         checkpoint = unpack(written.body)
         finals = unpack_finals(written.entries)
-        log = EventLog.restored(finals, checkpoint.next_number, checkpoint.floor, last_event)
+        events = EventLog.restored(finals, checkpoint.next_number, checkpoint.floor, last_event)
         options, state, mark = checkpoint.options, checkpoint.state, checkpoint.mark
         decoder = make_decoder(
             options.codec,
@@ -124,7 +148,8 @@ class Opener:
             state=state,
         )
         ears = Ears(decoder, vad, segmenter)
-        return Beginning(session, options, model, partial_model, token, ears, log, mark, store)
+        book = (checkpoint.book or Book()) if options.diarize and self.listener is not None else None
+        return Beginning(session, options, model, partial_model, token, ears, events, mark, store, book)
 
     async def models_of(self, options: LiveOptions, held: Sequence[str] = ()) -> tuple[str, str | None]:
         """Load the models of a session and hold them, unless they are `held` already; their full names.

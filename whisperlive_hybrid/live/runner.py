@@ -25,6 +25,7 @@ from whisperlive_hybrid.live.registry import Registry, no_such_session
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.running_session import RunningSession
+from whisperlive_hybrid.live.speaker_tasks import Listener
 from whisperlive_hybrid.live.surroundings import Surroundings
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
@@ -68,11 +69,13 @@ class LiveService:
         models: LiveModels | None = None,
         pace: PaceRules | None = None,
         store: Store | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._engine = engine
+        self._listener = listener
         self._rules = rules or LiveRules()
         self._limits = limits or LiveLimits()
-        self._opener = Opener(engine, vad, self._rules, models or LiveModels(), policy)
+        self._opener = Opener(engine, vad, self._rules, models or LiveModels(), policy, listener)
         interval_s = self._rules.partial_interval_s
         self._pacer = Pacer(pace or PaceRules(interval_s, max(interval_s, PaceRules().longest_s)))
         self._pace = self._pacer.pace
@@ -100,6 +103,7 @@ class LiveService:
             self._on_lost,
             self._on_timing,
             self._opener.models_of,
+            self._listener,
             self._limits.max_speed,
         )
         return self
@@ -185,6 +189,7 @@ class LiveService:
         self._set_expiry()
         if restored:
             session.receive_pace(self._pace)
+            session.tell_speakers_again()
         return link
 
     async def drain(self, grace_s: float) -> None:
@@ -220,7 +225,7 @@ class LiveService:
         settings["model"] = model
         settings["language"] = options.language or "auto"
         del settings["every_final"]
-        settings["diarize"] = False  # speakers are not told apart yet, whatever was asked for
+        settings["diarize"] = self._listener is not None and (options.diarize or bool(options.known_speakers))
         settings["known_speakers"] = [known.name for known in options.known_speakers]
         settings["vad"] = {k: speech[k] for k in ("threshold", "min_silence_ms", "overlap_ms", "max_utterance_s")}
         settings["partial_interval_ms"] = round(self._rules.partial_interval_s * 1000)

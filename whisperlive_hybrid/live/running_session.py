@@ -17,7 +17,7 @@ from typing import Final
 from whisperlive_hybrid.audio.samples import seconds
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.errors import HybridError, Unavailable
-from whisperlive_hybrid.live.actions import Cancel, Close, Run, Send
+from whisperlive_hybrid.live.actions import Cancel, Close, Listen, Run, Send
 from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Checkpoint, Checkpointer
 from whisperlive_hybrid.live.commands import Change, Flush, LiveOptions, Work
@@ -27,6 +27,7 @@ from whisperlive_hybrid.live.link import Closing, Link
 from whisperlive_hybrid.live.pacing import Pace
 from whisperlive_hybrid.live.progress import SILENT_INTERVAL_S, Progress
 from whisperlive_hybrid.live.replay import Numbered
+from whisperlive_hybrid.live.speaker_tasks import LAST_WAIT_S, SpeakerTasks, all_again
 from whisperlive_hybrid.live.surroundings import Surroundings
 from whisperlive_hybrid.live.throttle import Throttle
 from whisperlive_hybrid.live.window_tasks import Outcome, WindowTasks
@@ -58,6 +59,9 @@ class RunningSession:
         self._progress = Progress(self._now(), beginning.mark, SILENT_INTERVAL_S if durable else 0.0)
         self._checkpointer = Checkpointer(self.id, beginning.store, self._on_written, self._on_lost)
         self._windows = WindowTasks(self.id, surroundings.engine, self._on_outcome, surroundings.on_timing)
+        self._speakers = self._new_speakers(beginning, surroundings)
+        self._held_words: tuple[Event | None, Closing] | None = None
+        """What to say once the speakers of the last segments are known."""
         self._more_models: list[str] = []
         """Those it has changed to."""
         self._link: Link | None = None
@@ -81,6 +85,18 @@ class RunningSession:
             threads=surroundings.threads,
             throttle=Throttle(surroundings.max_speed, surroundings.burst_s, self._now()),
             snapshots=durable,
+        )
+
+    def _new_speakers(self, beginning: Beginning, around: Surroundings) -> SpeakerTasks | None:
+        if beginning.book is None or around.listener is None:
+            return None
+        return SpeakerTasks(
+            self.id,
+            around.listener,
+            beginning.book,
+            max_speakers=beginning.options.max_speakers,
+            tell=self.tell,
+            on_idle=self._on_speakers_known,
         )
 
     # --- connections -----------------------------------------------------------------------------------------------
@@ -135,6 +151,11 @@ class RunningSession:
         """Queue an event for the client."""
         self._push(event)
 
+    def tell_speakers_again(self) -> None:
+        """What the process before told of speakers may not have reached the client."""
+        if self._speakers is not None and (named := all_again(self._speakers.book)) is not None:
+            self.tell(named)
+
     def _push(self, event: Event) -> Numbered | None:
         numbered = self.log.push(event)
         if self._link is not None:
@@ -182,6 +203,8 @@ class RunningSession:
         if link is not None:
             link.end(Closing(1012, "server is going away"))
         await asyncio.gather(self._pump.close(), self._windows.close())
+        if self._speakers is not None:
+            await self._speakers.close()
         await self._checkpointer.close()
         log.info("live session %s is over: %.1f s of audio", self.id, seconds(self._pump.decoded))
 
@@ -290,8 +313,11 @@ class RunningSession:
                     self._windows.start(window)
                 case Cancel(window_id):
                     self._windows.cancel(window_id)
+                case Listen():
+                    if self._speakers is not None and not self._closed:
+                        self._speakers.start(action)
                 case Close(reason):
-                    self._last_words = self._last_words or (done, Closing(1000, reason))
+                    self._say_last((done, Closing(1000, reason)))
         if not self._session.full:
             self._pump.go_on()
         finished = self._session.idle or (self._leaving and self._session.backlog_s == 0)
@@ -299,6 +325,20 @@ class RunningSession:
             self._last_words = self._last_words or self._ending
         self._write(finals)
         self._set_timer()
+
+    def _say_last(self, words: tuple[Event | None, Closing]) -> None:
+        """All is told but, perhaps, who spoke the last segments."""
+        if self._speakers is None or self._speakers.idle:
+            self._last_words = self._last_words or words
+        elif self._held_words is None:
+            self._held_words = words
+            self._loop.call_later(LAST_WAIT_S, self._on_speakers_known)
+
+    def _on_speakers_known(self) -> None:
+        """No segment waits for its speaker, or the last ones have waited long enough."""
+        if self._held_words is not None and self._last_words is None and not self._closed:
+            self._last_words = self._held_words
+            self._write([])
 
     def _end_with(self, event: Failed | None, closing: Closing) -> None:
         """Finalize what was heard, then say why it ends."""
@@ -326,7 +366,11 @@ class RunningSession:
         if self.closing is not None or self._closed:
             return
         if finals or self._last_words is not None or self._progress.checkpoint_due(now):
-            self._checkpointer.write(self._beginning.checkpoint(self._progress.ask(now)), finals)
+            self._checkpointer.write(self._checkpoint(now), finals)
+
+    def _checkpoint(self, now: float) -> Checkpoint:
+        book = None if self._speakers is None else self._speakers.book
+        return self._beginning.checkpoint(self._progress.ask(now), book)
 
     def _on_written(self, checkpoint: Checkpoint, n_finals: int, safe: bool) -> None:
         self.log.release(checkpoint.next_number - 1)

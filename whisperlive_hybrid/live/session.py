@@ -47,10 +47,10 @@ from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, NotFound, Refused
-from whisperlive_hybrid.live.actions import Action, Cancel, Close, Run, Send
+from whisperlive_hybrid.live.actions import Action, Cancel, Close, Listen, Run, Send
 from whisperlive_hybrid.live.asking import Asking
 from whisperlive_hybrid.live.commands import LiveOptions
-from whisperlive_hybrid.live.events import Done, Flushed, SpeechState, Status, TurnEnded
+from whisperlive_hybrid.live.events import Done, Final, Flushed, SpeechState, Status, TurnEnded
 from whisperlive_hybrid.live.pacing import Lead, Pace
 from whisperlive_hybrid.live.policy import AgreedOrSure, CommitPolicy
 from whisperlive_hybrid.live.rules import LiveRules
@@ -425,6 +425,9 @@ class Session:
             asking = ending.asking
             self._told, events = final_of(ending, self._told, asking.options, self._rules, asking.model)
             self._actions += [Send(event) for event in events]
+            if asking.options.diarize and any(isinstance(event, Final) and event.text for event in events):
+                samples = ending.audio.cut(ending.audio.start, ending.end)
+                self._actions.append(Listen(ending.segment, seconds(ending.audio.start), samples))
             self._tell_flushed()
         if self._stopping is not None and self.idle and not self._closed:
             self._closed = True

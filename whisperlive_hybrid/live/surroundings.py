@@ -12,6 +12,7 @@ from whisperlive_hybrid.live.window_tasks import Transcriber
 
 if TYPE_CHECKING:
     from whisperlive_hybrid.live.running_session import RunningSession
+    from whisperlive_hybrid.live.speaker_tasks import Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Surroundings:
     take_models: Callable[[LiveOptions, Sequence[str]], Awaitable[tuple[str, str | None]]]
     """The models for such options: loaded, and held unless they are among those named, which are. Raises NotFound or
     ModelUnavailable."""
+    listener: Listener | None = None
+    """Who tells speakers apart; None: nobody does."""
     max_speed: float = 0.0
     """Audio is worked off at so many times real time at most, once `burst_s` of it were ahead; 0 is any."""
     burst_s: float = 120.0

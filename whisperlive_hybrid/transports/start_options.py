@@ -5,6 +5,7 @@ They come as JSON values or, in a query string, as text. Unknown keys are ignore
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ import msgspec
 from whisperlive_hybrid.audio.codecs import CODECS
 from whisperlive_hybrid.audio.pcm import MAX_CHANNELS
 from whisperlive_hybrid.audio.resampler import MAX_RATE, MIN_RATE
+from whisperlive_hybrid.diarization.turns import MAX_KNOWN, MAX_SPEAKERS, KnownSpeaker
 from whisperlive_hybrid.engine.languages import parse_language
 from whisperlive_hybrid.engine.window import Task
 from whisperlive_hybrid.errors import BadInput
@@ -46,9 +48,9 @@ def _from_text(name: str, text: str) -> Any:
     if name in ("interim", "words", "diarize"):
         lower = text.lower()
         return True if lower in _TRUE else False if lower in _FALSE else text
-    if name in ("sample_rate", "channels"):
+    if name in ("sample_rate", "channels", "max_speakers"):
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
-    if name == "vad":
+    if name in ("vad", "known_speakers"):
         try:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
@@ -111,6 +113,30 @@ def _language(name: str, value: Any) -> str | None:
     return parse_language(text)
 
 
+def _max_speakers(name: str, value: Any) -> int | None:
+    return None if value is None else _whole(1, MAX_SPEAKERS, "bad_option")(name, value)
+
+
+def _known_speakers(name: str, value: Any) -> tuple[KnownSpeaker, ...]:
+    """Objects with `name` and `audio`: a file of 2 to 10 s in base64, or as a data URL."""
+    what = f"a list of at most {MAX_KNOWN} objects with name and audio (base64)"
+    if not isinstance(value, list) or len(value) > MAX_KNOWN:
+        raise _wrong(name, value, what)
+    known = []
+    for item in value:
+        if not isinstance(item, Mapping) or not isinstance(item.get("name"), str) or not item["name"].strip():
+            raise _wrong(name, item, what)
+        audio = item.get("audio")
+        if not isinstance(audio, str):
+            raise _wrong(name, item, what)
+        try:
+            data = base64.b64decode(audio.rpartition(",")[2], validate=True)
+        except ValueError:
+            raise BadInput(f"the audio of {item['name'][:60]!r} is not base64", param=name, code="bad_option") from None
+        known.append(KnownSpeaker(item["name"].strip()[:64], data))
+    return tuple(known)
+
+
 _READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "codec": _codec,
     "sample_rate": _whole(MIN_RATE, MAX_RATE, "bad_sample_rate"),
@@ -121,6 +147,8 @@ _READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "interim": _bool,
     "words": _bool,
     "diarize": _bool,
+    "max_speakers": _max_speakers,
+    "known_speakers": _known_speakers,
     "prompt": _text,
     "hotwords": _text,
 }

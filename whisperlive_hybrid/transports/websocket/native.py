@@ -46,7 +46,7 @@ TYPES: Final[dict[type[Event], str]] = {
 }
 _UNASKED: Final = (events.TurnEnded,)
 """Answers to commands that this wire does not have."""
-_OMITTED: Final = frozenset({"words", "also", "param", "accepted", "retry_after_s", "segment"})
+_OMITTED: Final = frozenset({"words", "also", "turns", "param", "accepted", "retry_after_s", "segment"})
 """Fields that are left out when there is nothing to say (a list of words that was asked for stays, though empty)."""
 _UNTOLD: Final = frozenset(
     {
@@ -57,6 +57,8 @@ _UNTOLD: Final = frozenset(
     }
 )
 """What other wires have use for."""
+_PARTS: Final = {"also": ("segment", "speaker"), "turns": ("start", "end", "speaker")}
+"""Names of what is told of each segment and each turn of a speaker event."""
 COMMANDS: Final = ("start", "flush", "stop", "resume", "ping")
 
 
@@ -158,6 +160,8 @@ def encode(numbered: Numbered) -> str:
         if (type(event), field.name) in _UNTOLD:
             continue
         value = _wire(getattr(event, field.name))
+        if isinstance(event, events.SpeakerNamed) and field.name in _PARTS:
+            value = [dict(zip(_PARTS[field.name], part, strict=True)) for part in value]
         if field.name in _OMITTED and (value is None or value == []) and not (field.name == "words" and value == []):
             continue
         message[field.name] = value
