@@ -17,6 +17,7 @@ from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
+from whisperlive_hybrid.live.speaker_tasks import Listener
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.transports.live_door import LiveTerms
 from whisperlive_hybrid.transports.websocket.listener import Admit, LiveListener
@@ -38,15 +39,16 @@ async def live_server(
     limits: LiveLimits | None = None,
     admit: Admit | None = None,
     terms: LiveTerms | None = None,
+    listener: Listener | None = None,
 ) -> AsyncIterator[LiveServer]:
     """A live port on loopback with the bundled model."""
     async with Engine(EngineOptions(model="digits")) as engine, VadBatcher() as vad:
         await engine.ready()
         async with (
-            LiveService(engine, vad, rules=rules, limits=limits) as live,
-            LiveListener(live, host="127.0.0.1", port=0, terms=terms or LiveTerms(), admit=admit) as listener,
+            LiveService(engine, vad, rules=rules, limits=limits, listener=listener) as live,
+            LiveListener(live, host="127.0.0.1", port=0, terms=terms or LiveTerms(), admit=admit) as listening,
         ):
-            yield LiveServer(f"ws://127.0.0.1:{listener.port}", live, engine)
+            yield LiveServer(f"ws://127.0.0.1:{listening.port}", live, engine)
 
 
 @dataclass

@@ -8,9 +8,10 @@ anew, by average linkage as for files. So a piece may change its speaker as long
 correction of its segment. What is forgotten is added to its speaker's settled voice.
 
 Of the clusters that come out, each speaker keeps the one that holds most of them. A cluster of nobody is a new speaker
-once it has `new_s` of speech, is its nearest speaker's if it is alike enough, and else nobody's for now (*unsure*). Two
-speakers in one cluster become the one who spoke more (*merge*); a speaker in two clusters keeps the larger, and the
-other is a new speaker (*split*). Known speakers have a name and a voice from the start, and are never joined.
+once it has `new_s` of speech (the first one sooner), is its nearest speaker's if it is alike enough, and else nobody's
+for now (*unsure*). Two speakers in one cluster become the one who spoke more (*merge*); a speaker in two clusters keeps
+the larger, and the other is a new speaker (*split*). Known speakers have a name and a voice from the start, and are
+never joined.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class BookRules:
     """Similarity from which little speech is its nearest speaker's."""
     new_s: float = 1.5
     """Speech of a new speaker."""
+    first_s: float = 0.5
+    """Speech of the first one: there is nobody else to mistake them for."""
     remembered: int = 48
     """Pieces that may still change their speaker."""
     known_s: float = 10.0
@@ -226,9 +229,10 @@ def _owners(book: Book, points: _Points, rules: BookRules) -> tuple[list[int | N
             numbers[cluster] = owner
             taken.add(owner)
     speakers, n_named = book.speakers, book.n_named
+    least = rules.new_s if book.speakers else rules.first_s
     silent = np.zeros(points.vectors.shape[1], np.float32).tobytes()
     for cluster in range(len(seconds)):
-        if numbers[cluster] is None and seconds[cluster] >= rules.new_s:
+        if numbers[cluster] is None and seconds[cluster] >= least:
             speakers += (BookSpeaker(n_named, label(n_named), silent, 0.0),)
             numbers[cluster], n_named = n_named, n_named + 1
     return numbers, speakers, n_named

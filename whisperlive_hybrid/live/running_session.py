@@ -332,10 +332,15 @@ class RunningSession:
             self._last_words = self._last_words or words
         elif self._held_words is None:
             self._held_words = words
-            self._loop.call_later(LAST_WAIT_S, self._on_speakers_known)
+            self._loop.call_later(LAST_WAIT_S, self._stop_waiting_for_speakers)
+
+    def _stop_waiting_for_speakers(self) -> None:
+        if self._speakers is not None and self._last_words is None and not self._closed:
+            self._speakers.give_up()
+            self._on_speakers_known()
 
     def _on_speakers_known(self) -> None:
-        """No segment waits for its speaker, or the last ones have waited long enough."""
+        """No segment waits for its speaker."""
         if self._held_words is not None and self._last_words is None and not self._closed:
             self._last_words = self._held_words
             self._write([])

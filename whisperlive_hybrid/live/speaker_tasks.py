@@ -88,6 +88,16 @@ class SpeakerTasks:
         if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._drive(), name=f"live {self._owner} speakers")
 
+    def give_up(self) -> None:
+        """Nobody waits any longer: what waits goes without a speaker."""
+        for listen, hearing in self._waiting:
+            hearing.cancel()
+            self._nobody(listen.segment, "speakers_late", "it takes too long.")
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
     async def close(self) -> None:
         """Cancel all."""
         self._closed = True

@@ -184,6 +184,16 @@ EVENTS: list[tuple[events.Event, dict[str, Any]]] = [
         },
     ),
     (events.SpeakerNamed(1, "A", 0.5), {"segment": 1, "speaker": "A", "confidence": 0.5}),
+    (
+        events.SpeakerNamed(1, None, 0.0, ((0, "B"),), ((0.5, 1.0, "A"), (1.0, 2.0, None))),
+        {
+            "segment": 1,
+            "speaker": None,
+            "confidence": 0.0,
+            "also": [{"segment": 0, "speaker": "B"}],
+            "turns": [{"start": 0.5, "end": 1.0, "speaker": "A"}, {"start": 1.0, "end": 2.0, "speaker": None}],
+        },
+    ),
     (events.Status(500, False, 12), {"partial_interval_ms": 500, "degraded": False, "queue_ms": 12}),
     (events.Heartbeat(), {}),
     (events.Resumed(7, restored=True), {"frames": 7, "restored": True}),

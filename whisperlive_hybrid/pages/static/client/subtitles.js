@@ -11,12 +11,12 @@ const MIN_S = 1;
 /** @typedef {{start: number, end: number, text: string}} Cue */
 
 /**
- * @param {{start: number, end: number, text: string}[]} lines
+ * @param {{start: number, end: number, text: string, speaker?: string | null}[]} lines each begins with its speaker
  * @returns {Cue[]}
  */
 export function cues(lines) {
-  return lines.flatMap(({ start, end, text }, i) => {
-    const words = wordsOf(text);
+  return lines.flatMap(({ start, end, text, speaker }, i) => {
+    const words = wordsOf(speaker ? `[${speaker}] ${text}` : text);
     if (!words.length) return [];
     const width = words.some((word) => word.glue) ? LINE_UNSPACED : LINE;
     const until = Math.max(end, Math.min(start + MIN_S, lines[i + 1]?.start ?? Infinity));

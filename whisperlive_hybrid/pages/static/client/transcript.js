@@ -23,6 +23,8 @@ export class Transcript {
     this.segments = [];
     /** @type {Map<string, Segment>} */
     this._byKey = new Map();
+    /** Own names of speakers, by `voiceOf` a segment of theirs. @type {Map<string, string>} */
+    this.names = new Map();
     /** Put before every key, so that several sessions can share a page. */
     this.prefix = '';
   }
@@ -56,8 +58,9 @@ export class Transcript {
   /** All text; tentative words too, if wanted. @param {{tentative?: boolean}} [what] */
   text({ tentative = true } = {}) {
     return this.segments
-      .map((segment) => lineOf(segment, tentative))
-      .filter(Boolean)
+      .map((segment) => ({ text: lineOf(segment, tentative), name: this.nameOf(segment) }))
+      .filter(({ text }) => text)
+      .map(({ text, name }) => (name ? `[${name}] ${text}` : text))
       .join('\n');
   }
 
@@ -65,8 +68,13 @@ export class Transcript {
   lines() {
     return this.segments
       .filter((segment) => !segment.gap)
-      .map((segment) => ({ start: segment.start, end: segment.end, text: lineOf(segment, true), speaker: segment.speaker }))
+      .map((segment) => ({ start: segment.start, end: segment.end, text: lineOf(segment, true), speaker: this.nameOf(segment) }))
       .filter((line) => line.text);
+  }
+
+  /** Who speaks a segment, by their own name if they have one; null where nobody knows. @param {Segment} segment */
+  nameOf(segment) {
+    return this.names.get(voiceOf(segment)) ?? segment.speaker ?? null;
   }
 
   /** Number of words, tentative ones too. */
@@ -165,6 +173,9 @@ export class Transcript {
     this.segments = this.segments.filter((other) => other !== segment);
   }
 }
+
+/** One speaker of one session: two sessions both have a first speaker. @param {Segment} segment */
+export const voiceOf = ({ key, speaker }) => (speaker ? `${key.split(':')[0]}:${speaker}` : '');
 
 /** The text of one segment in a line. */
 function lineOf(segment, tentative) {

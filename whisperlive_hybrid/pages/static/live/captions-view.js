@@ -9,8 +9,9 @@ const NEAR_PX = 40;
 const PARAGRAPH_S = 2;
 
 export class CaptionsView {
-  /** @param {{box: HTMLElement, log: HTMLElement, jump: HTMLButtonElement}} elements */
-  constructor({ box, log, jump }) {
+  /** @param {{box: HTMLElement, log: HTMLElement, jump: HTMLButtonElement, speakers: import('./speaker-labels.js').SpeakerLabels}} parts */
+  constructor({ box, log, jump, speakers }) {
+    this.speakers = speakers;
     this.box = box;
     this.log = log;
     this.jump = jump;
@@ -57,6 +58,7 @@ export class CaptionsView {
     this._commit(drawn, text);
     const tail = segment.tentative;
     if (drawn.tail.textContent !== tail) drawn.tail.textContent = tail;
+    this.speakers.show(drawn.turn, segment);
     if (segment.language) drawn.turn.lang = segment.language;
     if (!text && !tail) this._remove(segment.key);
     this.lastEnd = segment.end;

@@ -8,6 +8,7 @@ import { forgetDraft, keepDraft, takeDraft } from './draft.js';
 import { LevelMeter } from './level-meter.js';
 import { Notice } from './notice.js';
 import { askServer, bindChoices, choices, choose, fillDevices, lockChoices, resize, sessionOptions, sources } from './settings.js';
+import { SpeakerLabels } from './speaker-labels.js';
 import { keepAwake } from './wake-lock.js';
 import { SILENT_DB, statusOf, trouble } from './status.js';
 
@@ -17,7 +18,8 @@ const $ = (id) => document.getElementById(id);
 const UNDO_MS = 10_000;
 
 let transcript = new Transcript();
-const view = new CaptionsView({ box: $('captions'), log: $('log'), jump: $('jump') });
+const speakers = new SpeakerLabels({ names: transcript.names, log: $('log'), renamed: () => keepDraft(transcript) });
+const view = new CaptionsView({ box: $('captions'), log: $('log'), jump: $('jump'), speakers });
 const meter = new LevelMeter($('meter'));
 const notice = new Notice($('notice'));
 
@@ -224,6 +226,7 @@ function clear() {
   const words = old.words;
   transcript = new Transcript();
   transcript.prefix = old.prefix;
+  transcript.names = old.names;
   if (session) session.transcript = transcript;
   view.clear();
   keepDraft(transcript);

@@ -10,6 +10,7 @@ export const DEFAULTS = {
   task: 'transcribe',
   hotwords: '',
   prompt: '',
+  speakers: false,
   autoGainControl: true,
   echoCancellation: false,
   noiseSuppression: false,

@@ -10,9 +10,9 @@ const $ = (id) => document.getElementById(id);
 const SIZES = { transcript: [14, 48, 2, 'size'], captions: [16, 96, 4, 'big'] };
 const SELECTS = ['source', 'device', 'language', 'model', 'task'];
 const FIELDS = ['hotwords', 'prompt'];
-const SWITCHES = ['autoGainControl', 'echoCancellation', 'noiseSuppression', 'announce', 'keys'];
+const SWITCHES = ['speakers', 'autoGainControl', 'echoCancellation', 'noiseSuppression', 'announce', 'keys'];
 /** What cannot be changed while a session runs. */
-const FIXED = [...SELECTS, ...FIELDS, 'apiKey'];
+const FIXED = [...SELECTS, ...FIELDS, 'speakers', 'apiKey'];
 
 export const choices = preferences.load();
 
@@ -110,6 +110,7 @@ function keyHeaders() {
 /** Fields of the `start` message. */
 export function sessionOptions() {
   const options = { language: choices.language, task: choices.task };
+  if (choices.speakers) options.diarize = true;
   if ($('model').value) options.model = $('model').value;
   for (const name of FIELDS) if ($(name).value.trim()) options[name] = $(name).value.trim();
   return options;
