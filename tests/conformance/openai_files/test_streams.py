@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from tests.support.http_server import HttpServer, wait_until
 from tests.support.openai_files import KEY, silence, spoken, transcribe
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import WorkerLost
+from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
 from whisperlive_hybrid.transports.http import following
 
 pytestmark = pytest.mark.timeout(180)
@@ -56,10 +58,27 @@ def test_the_words_are_right(client: OpenAI, clip: Clip) -> None:
     assert done.languages is None and done.logprobs is None
 
 
-def test_a_long_file_comes_in_pieces(client: OpenAI) -> None:
-    deltas, _ = told(list(transcribe(client, clips("en", conversations=True)[-1], stream=True)))
+def test_what_is_final_is_told_while_the_rest_is_worked_on(
+    server: HttpServer, client: OpenAI, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = (Segment(0.0, 1.0, " one", (), 0.0, -0.1, 1.0, 0.0), Segment(1.0, 2.0, " two", (), 0.0, -0.1, 1.0, 0.0))
+    heard_of_the_first = threading.Event()
 
-    assert len(deltas) > 1
+    async def waiting(self: Any, path: Any, options: FileOptions, *, on_segments: Any, **more: Any) -> Transcript:
+        on_segments(segments[:1])
+        assert await asyncio.to_thread(heard_of_the_first.wait, 20)
+        on_segments(segments[1:])
+        return Transcript(segments, "en", 1.0, 2.0, 2.0, "digits", options)
+
+    monkeypatch.setattr(type(server.services.pipeline), "transcribe", waiting)
+    events = []
+    for event in transcribe(client, clip, stream=True):
+        events.append(event)
+        heard_of_the_first.set()
+    deltas, done = told(events)
+
+    assert [d.delta for d in deltas] == ["one", " two"]
+    assert done.text == "one two"
 
 
 def test_an_async_client(server: HttpServer, clip: Clip) -> None:

@@ -192,5 +192,6 @@ DOOR: Final = HttpDoor(
     paths=re.compile(r"(/openai)?(/v1)?/realtime(/.*)?"),
     refuse=openai_refusal,
     describe=_paths,
+    aliases=re.compile(r"(/openai(/v1)?)?/realtime(/.*)?"),
     schemas=_schemas,
 )
