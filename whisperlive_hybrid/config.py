@@ -325,6 +325,12 @@ class Settings(BaseSettings):
         group="Clips and jobs",
         ge=1,
     )
+    webhook_secret: str | None = _setting(
+        None,
+        "Secret that webhooks are signed with, whsec_ and base64; several, the newest first, while it is changed. "
+        "Unset is one that is made at the first start and kept in DATA_DIR/webhook-secret.",
+        group="Clips and jobs",
+    )
     webhook_allow_hosts: str = _setting(
         "", "Private hosts that webhooks may go to, comma-separated; public ones always may.", group="Clips and jobs"
     )

@@ -243,6 +243,8 @@ async def _open_jobs(settings: Settings, pipeline: Pipeline, stack: AsyncExitSta
         return await stack.enter_async_context(open_jobs(job_options(settings), pipeline))
     except NoStorage as error:
         value = getattr(settings, error.what.lower())
+        if error.what == "WEBHOOK_SECRET":
+            raise ConfigError(f"WEBHOOK_SECRET is not allowed: {error}") from None  # and is not shown
         if value is not None:
             raise ConfigError(f"{error.what}={_without_password(str(value))!r} is not allowed: {error}") from None
         log.warning("clips and jobs are not kept: %s", error)
@@ -262,6 +264,8 @@ def job_options(settings: Settings) -> JobOptions:
         allowed_hosts=AllowedHosts.parse(settings.url_allow_hosts),
         archive=settings.transcription_storage_path,
         keep_s=settings.retention_days * 86400.0 or None,
+        webhook_secret=settings.webhook_secret,
+        webhook_hosts=AllowedHosts.parse(settings.webhook_allow_hosts),
         floor_bytes=round(settings.min_free_disk_mb * 1e6),
     )
 

@@ -11,10 +11,12 @@ from typing import Final
 
 from whisperlive_hybrid.jobs.bell import Bell
 from whisperlive_hybrid.jobs.clips import Clips
+from whisperlive_hybrid.jobs.courier import Courier, load_keys
 from whisperlive_hybrid.jobs.pipeline import Pipeline
 from whisperlive_hybrid.jobs.retention import Retention
 from whisperlive_hybrid.jobs.running_job import WorkRooms, WorkRules
 from whisperlive_hybrid.jobs.service import JobService
+from whisperlive_hybrid.jobs.signing import Secret
 from whisperlive_hybrid.jobs.workers import Workers
 from whisperlive_hybrid.ops.egress import AllowedHosts
 from whisperlive_hybrid.storage.blobs import Blobs, open_blobs
@@ -43,6 +45,10 @@ class JobOptions:
     archive: Path | None = None
     keep_s: float | None = None
     """How long clips with their jobs and transcripts are kept; None is for ever."""
+    webhook_secret: str | None = None
+    """Secrets that webhooks are signed with; None: one that is made and kept in `folder`."""
+    webhook_hosts: AllowedHosts = field(default_factory=AllowedHosts)
+    """Private hosts that webhooks may go to."""
     floor_bytes: int | None = None
     """How much the disk is to have left; None is the usual."""
 
@@ -60,13 +66,24 @@ async def open_jobs(options: JobOptions, pipeline: Pipeline) -> AsyncIterator[Jo
     """The jobs of the server, worked on for the length of the block. Raises NoStorage."""
     async with AsyncExitStack() as stack:
         clips = Clips(*await _open_storage(options, stack), pipeline.limits)
+        keys = await asyncio.to_thread(_webhook_keys, options)
         bell = Bell()
         rules = WorkRules(options.lease_s, options.max_bytes, options.allowed_hosts, options.archive)
         workers = await stack.enter_async_context(
             Workers(WorkRooms(clips, pipeline, bell, rules), max_running=options.max_running)
         )
         await stack.enter_async_context(Retention(clips, keep_s=options.keep_s))
-        yield JobService(clips, bell, workers, max_queued=options.max_queued)
+        courier = await stack.enter_async_context(Courier(clips.database, bell, keys, options.webhook_hosts))
+        yield JobService(clips, bell, workers, courier, max_queued=options.max_queued)
+
+
+def _webhook_keys(options: JobOptions) -> tuple[Secret, ...]:
+    try:
+        return load_keys(options.webhook_secret, options.folder)
+    except ValueError as error:
+        raise NoStorage("WEBHOOK_SECRET", str(error)) from error
+    except OSError as error:
+        raise NoStorage("DATA_DIR", f"{options.folder}: {error.strerror or error}") from error
 
 
 async def _open_storage(options: JobOptions, stack: AsyncExitStack) -> tuple[Database, Blobs]:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from whisperlive_hybrid.errors import Conflict, NotFound, Refused
 from whisperlive_hybrid.jobs.bell import OUTBOX, QUEUE, Bell
 from whisperlive_hybrid.jobs.clips import Clips, no_clip
+from whisperlive_hybrid.jobs.courier import Courier
 from whisperlive_hybrid.jobs.job import OVER, State, after, before
 from whisperlive_hybrid.jobs.outbox import owed
 from whisperlive_hybrid.jobs.stored import (
@@ -61,6 +62,7 @@ class JobService:
         clips: Clips,
         bell: Bell,
         workers: Workers,
+        courier: Courier,
         *,
         max_queued: int,
         clock: Callable[[], float] = time.time,
@@ -68,6 +70,7 @@ class JobService:
         self.clips = clips
         self.database = clips.database
         self.workers = workers
+        self.courier = courier
         self.bell = bell
         self._max_queued = max_queued
         self._clock = clock

@@ -76,18 +76,15 @@ async def job_request(services: HttpServices, form: Form, *, fresh: bool, defaul
     callback = form.text("callback_url", max_chars=MAX_CALLBACK_CHARS)
     if callback is not None:
         try:
-            await check_target(callback, webhook_hosts(services), param="callback_url")
+            await check_target(
+                callback, AllowedHosts.parse(services.settings.webhook_allow_hosts), param="callback_url"
+            )
         except BadInput as problem:
             form.wrong("callback_url", problem.message, accepted=problem.accepted, code=problem.code)
     form.drop("priority", "callback_url", "format")
     options, _ = native_options(form, services.settings, services.engine)
     model = options.model or services.engine.default_model
     return JobRequest(options, model, priority=number or 0, callback_url=callback, fresh=fresh)
-
-
-def webhook_hosts(services: HttpServices) -> AllowedHosts:
-    """Private hosts that webhooks may go to."""
-    return AllowedHosts.parse(services.settings.webhook_allow_hosts)
 
 
 def page_of(form: Form) -> tuple[str | None, int]:

@@ -26,6 +26,7 @@ from whisperlive_hybrid.transports.http import (
     openai_realtime,
     openapi,
     pages,
+    webhooks,
     whisper_cpp,
     wire_log,
 )
@@ -51,6 +52,7 @@ DOORS: tuple[HttpDoor, ...] = (
     openai.DOOR,
     clips.DOOR,
     jobs.DOOR,
+    webhooks.DOOR,
     job_socket.DOOR,
     live_socket.DOOR,
 )
