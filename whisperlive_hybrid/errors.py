@@ -96,9 +96,14 @@ class Conflict(HybridError):
 
 
 class Unauthorized(HybridError):
-    """No API key, or one that is not known."""
+    """No API key, or one that is not known; or a page, or a name of this server, that is not ours."""
 
     code = "unauthorized"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Where the request comes from is what is wrong: no key would help."""
+        return self.code in ("origin_refused", "host_refused")
 
 
 class Refused(HybridError):

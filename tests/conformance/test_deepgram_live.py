@@ -214,6 +214,7 @@ async def test_the_body_of_a_refusal(server: RunningServer, port: str) -> None:
         ({"encoding": "flac"}, KEY, 400),
         ({}, {"Authorization": "Token wrong"}, 401),
         ({}, {}, 401),
+        ({}, KEY | {"Origin": "https://evil.example"}, 403),
     ):
         with pytest.raises(InvalidStatus) as raised:
             await connect(address(server, port, **query), additional_headers=headers)
@@ -223,6 +224,17 @@ async def test_the_body_of_a_refusal(server: RunningServer, port: str) -> None:
         assert body.keys() == {"err_code", "err_msg", "request_id"}
         assert response.headers["dg-error"] == body["err_msg"]
         assert response.headers["dg-request-id"] == body["request_id"]
+
+
+@pytest.mark.parametrize("port", ["live", "http"])
+async def test_a_slash_at_the_end_does_no_harm(server: RunningServer, clip: Clip, port: str) -> None:
+    heard, code = await converse(
+        address(server, port, **LINEAR).replace("?", "/?"), pcm16(clip.samples()), '{"type":"CloseStream"}'
+    )
+    assert (words(transcript(heard)), code) == (words(clip.text), 1000)
+    with pytest.raises(InvalidStatus) as raised:
+        await connect(address(server, port).replace("?", "/?"))
+    assert raised.value.response.headers["dg-error"]
 
 
 @pytest.mark.parametrize("port", ["live", "http"])

@@ -125,6 +125,16 @@ def test_options(client: httpx.Client, clip: Clip, fields: dict[str, str]) -> No
     assert words(infer(client, clip, language="en", **fields).json()["text"]) == words(clip.text)
 
 
+def test_the_model_and_speakers_that_are_asked_for(client: httpx.Client, clip: Clip) -> None:
+    missing = infer(client, clip, model="none/such")
+    assert (missing.status_code, missing.json().keys()) == (404, {"error"})
+    body = infer(client, clip, response_format="verbose_json", diarize="true").json()
+    # Where no speakers can be told apart the text comes all the same, and says so.
+    assert all("speaker" in s for s in body["segments"]) or body["warning"]
+    plain = infer(client, clip, response_format="verbose_json").json()
+    assert not any("speaker" in s for s in plain["segments"]) and "warning" not in plain
+
+
 def test_a_prompt(client: httpx.Client, clip: Clip) -> None:
     # A prime may sway a model this small, so only most of the words are asked for.
     heard = words(infer(client, clip, prompt="six nine", carry_initial_prompt="true").json()["text"])

@@ -93,3 +93,12 @@ def test_headers_that_never_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                 for _ in range(100):
                     time.sleep(0.05)
                     connection.sendall(b"X-Slow: 1\r\n")
+
+
+@pytest.mark.parametrize(
+    "disposition", [b'name="file"; filename="a\\"; x="y', b'name="language"; name*=utf-8', b"a=;;b"]
+)
+def test_a_disposition_without_sense_is_not_repeated_in_the_log(tmp_path: Path, disposition: bytes) -> None:
+    """aiohttp warns of each, in the caller's words. Here a warning would be an error."""
+    with http_server(tmp_path / "uploads") as server:
+        assert exchange(server, form(disposition)).startswith(b"HTTP/1.1 400 ")

@@ -92,7 +92,7 @@ def folder_fault(folder: Path) -> str | None:
         return (error.strerror or str(error)).lower()
 
 
-def addresses(host: str, http_port: int, live_port: int) -> list[tuple[str, str]]:
+def addresses(host: str, http_port: int, live_port: int, wyoming_port: int | None = None) -> list[tuple[str, str]]:
     """What a user can open, as (what, URL)."""
     # A wildcard address is not one that a browser can open.
     name = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(host, host)
@@ -103,6 +103,7 @@ def addresses(host: str, http_port: int, live_port: int) -> list[tuple[str, str]
         ("API", f"http://{name}:{http_port}/docs"),
         ("OpenAI base_url", f"http://{name}:{http_port}/v1"),
         ("live socket", f"ws://{name}:{live_port}/ws/stream"),
+        *([] if wyoming_port is None else [("Wyoming", f"tcp://{name}:{wyoming_port}")]),
     ]
 
 
@@ -136,7 +137,7 @@ async def _serve(settings: Settings) -> int:
     try:
         async with Server(settings) as server:
             started = True
-            for what, url in addresses(settings.app_host, server.http_port, server.live_port):
+            for what, url in addresses(settings.app_host, server.http_port, server.live_port, server.wyoming_port):
                 print(f"{what:<16} {url}", flush=True)
             closed = asyncio.ensure_future(server.wait_closed())
             asked_to = asyncio.ensure_future(stop.wait())

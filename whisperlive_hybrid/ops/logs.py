@@ -13,6 +13,7 @@ import msgspec
 _NOISY = (
     "aiohttp.access",
     "aiohttp.web",
+    "alembic",
     "asyncio",
     "faster_whisper",
     "filelock",

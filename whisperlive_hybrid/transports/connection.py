@@ -114,6 +114,9 @@ class Dialect(Protocol):
     time_limit_s: float | None = None
     """How long a session may take, for wires that have a message for that; then `time_up` is asked."""
 
+    amid_audio: bool = False
+    """What came last is a piece of audio with more to come: it counts as audio, though it leads to nothing."""
+
     def opening(self) -> Sequence[Command | Reply]:
         """What follows from the request itself (its query string). Raises BadStart."""
         return []
@@ -212,14 +215,14 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService, tur
             raise
         except BadInput as error:
             await _say(connection, dialect, Numbered(0, failed_by(error, fatal=False)))
-            await _queue_up(turnstile, message, ())
+            await _queue_up(turnstile, message, (), dialect)
             continue
         if not any(isinstance(c, Start | Resume) for c in commands):
             commands = [*opening, *commands]
         link = await _obey(commands, connection, dialect, live)
         if link is not None:
             return link
-        await _queue_up(turnstile, message, commands)
+        await _queue_up(turnstile, message, commands, dialect)
 
 
 async def _obey(
@@ -269,9 +272,11 @@ async def _next_message(connection: Connection, dialect: Dialect) -> Message:
     return message if len(message) <= MAX_MESSAGE_BYTES else await asyncio.to_thread(dialect.unpack, message)
 
 
-async def _queue_up(turnstile: Turnstile, message: Message, commands: Sequence[Command | Reply]) -> None:
+async def _queue_up(
+    turnstile: Turnstile, message: Message, commands: Sequence[Command | Reply], dialect: Dialect
+) -> None:
     """After a message and what it led to: wait until the client may be heard again. Others always come in between."""
-    audio = any(isinstance(c, Audio) for c in commands)
+    audio = dialect.amid_audio or any(isinstance(c, Audio) for c in commands)
     now = asyncio.get_running_loop().time()
     await asyncio.sleep(turnstile.wait_s(audio=audio, now=now, length=len(message)))
 
@@ -329,7 +334,7 @@ async def _read(connection: Connection, dialect: Dialect, link: Link, watch: _Wa
                 await _answer(command, connection)
             else:
                 await link.take(command)
-        await _queue_up(turnstile, message, commands)
+        await _queue_up(turnstile, message, commands, dialect)
 
 
 async def _write(connection: Connection, dialect: Dialect, link: Link) -> Closing:

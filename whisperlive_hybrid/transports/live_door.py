@@ -26,8 +26,11 @@ class Handshake:
     @classmethod
     def of(cls, target: str, headers: Mapping[str, str]) -> Handshake:
         """Of a request for `target`: path and query string."""
-        url = urlsplit(target)
-        return cls(url.path, headers, tuple(parse_qsl(url.query, keep_blank_values=True)))
+        try:
+            path, query = urlsplit(target)[2:4]
+        except ValueError:  # a path that looks like an address, and is none
+            path, _, query = target.partition("?")
+        return cls(path, headers, tuple(parse_qsl(query, keep_blank_values=True)))
 
     @property
     def query(self) -> dict[str, str]:

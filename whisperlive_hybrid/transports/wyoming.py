@@ -73,7 +73,9 @@ class WyomingDialect(Dialect):
     def receive(self, message: Message) -> list[Command | Reply]:
         """See Dialect. Codes of BadInput: wrong_order, unsupported_audio, bad_option. Raises BrokenStream."""
         assert isinstance(message, bytes)
-        return self._obey(self._framer.feed(message))
+        frames = self._framer.feed(message)
+        self.amid_audio = self._framer.amid_payload and not frames
+        return self._obey(frames)
 
     def _obey(self, frames: Sequence[Frame]) -> list[Command | Reply]:
         done: list[Command | Reply] = []

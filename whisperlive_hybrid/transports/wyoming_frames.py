@@ -44,6 +44,11 @@ class Framer:
         self._head: _Head | None = None
         """Of the event whose data and payload are still to come."""
 
+    @property
+    def amid_payload(self) -> bool:
+        """An event has begun whose payload is still to come."""
+        return self._head is not None and self._head.payload_length > 0
+
     def feed(self, data: bytes) -> list[Frame]:
         """The events that are complete with these bytes. Raises BrokenStream."""
         self._buffer += data

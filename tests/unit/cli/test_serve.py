@@ -59,3 +59,4 @@ def test_addresses_are_ones_that_can_be_opened(host: str, name: str) -> None:
         ("OpenAI base_url", f"http://{name}:8080/v1"),
         ("live socket", f"ws://{name}:5050/ws/stream"),
     ]
+    assert addresses(host, 8080, 5050, 10300)[-1] == ("Wyoming", f"tcp://{name}:10300")

@@ -100,3 +100,17 @@ def test_no_sequence_of_events_is_a_fault(frames: list[tuple[str, dict[str, Any]
             assert all(isinstance(c, Start | Audio | Stop | Reply) for c in commands)
     except BrokenStream:
         pass
+
+
+def test_pieces_of_a_large_chunk_count_as_audio_and_events_that_say_nothing_do_not() -> None:
+    """Chunks of a second come in eight pieces each; as messages of any other kind they would be read at 20 a second."""
+    wire = dialect()
+    chunk = frame("audio-chunk", FORMAT, bytes(32_000))
+    seen = []
+    for piece in (frame("audio-start", FORMAT) + chunk[:4096], chunk[4096:8192], chunk[8192:], frame("nonsense")):
+        commands = wire.receive(piece)
+        seen.append((wire.amid_audio, [type(c) for c in commands]))
+
+    assert seen == [(False, [Start]), (True, []), (False, [Audio]), (False, [])]
+    assert wire.receive(frame("nonsense") + frame("nonsense", {}, b"1234")[:-2]) == []
+    assert not wire.amid_audio

@@ -70,3 +70,13 @@ def test_what_is_held_is_bounded() -> None:
 
 def test_encode() -> None:
     assert Framer().feed(encode("a", {"text": "ü"}) + encode("b")) == [Frame("a", {"text": "ü"}), Frame("b")]
+
+
+def test_it_knows_that_a_payload_is_still_to_come() -> None:
+    framer = Framer()
+    seen = []
+    for piece in (b"\n", b'{"type": "t", "payload_', b'length": 9}\nabc', b"def", b"ghi", b'{"type": "t"', b"}\n"):
+        framer.feed(piece)
+        seen.append(framer.amid_payload)
+
+    assert seen == [False, False, True, True, False, False, False]

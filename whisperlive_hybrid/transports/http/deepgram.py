@@ -168,7 +168,7 @@ def refuse(error: HybridError, request_id: str) -> web.Response:
 DOOR: Final = HttpDoor(
     "deepgram",
     routes,
-    paths=re.compile(r"/v1/listen"),
+    paths=re.compile(r"/v1/listen/?"),
     refuse_with_id=refuse,
     describe=deepgram_paths,
     schemas=deepgram_schemas,

@@ -4,7 +4,7 @@
 |--------------------------|-------------|
 | BadInput, undecodable    | 400         |
 | Unauthorized             | 401         |
-| foreign web origin       | 403         |
+| foreign web origin, host | 403         |
 | NotFound, no such model  | 404         |
 | TooLarge                 | 413         |
 | Refused                  | 503, or 429 in the OpenAI envelope when the server is full, with Retry-After |
@@ -82,6 +82,8 @@ def status_of(error: HybridError) -> int:
     """The HTTP status of an error."""
     if isinstance(error, WireError):
         return error.status
+    if isinstance(error, Unauthorized) and error.is_foreign:
+        return 403
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
@@ -170,7 +172,7 @@ def openai_envelope(error: HybridError) -> dict[str, Any]:
     code = error.code
     if status == 404 and _is_model(error):
         code = "model_not_found"
-    elif isinstance(error, Unauthorized):
+    elif status == 401:
         code = "invalid_api_key"
     elif status == 429:
         code = "rate_limit_exceeded"
@@ -196,7 +198,7 @@ def _headers(error: HybridError, status: int) -> dict[str, str]:
     if isinstance(error, Refused):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
         headers["retry-after-ms"] = str(max(1, round(error.retry_after_s * 1000)))
-    if isinstance(error, Unauthorized):
+    if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 409 or (status >= 500 and not isinstance(error, Refused | Unavailable)) or status == 507:
         # The official clients repeat any 409 and 5xx, an hour's upload included; these will not get better by that.

@@ -107,7 +107,7 @@ class HttpSocketConnection:
 
 
 def routes(services: HttpServices) -> list[web.RouteDef]:
-    """GET at the paths of all live doors, where the server takes live audio."""
+    """GET at the paths of all live doors, with and without a slash behind, where the server takes live audio."""
     if services.live is None:
         return []
     live, settings = services.live, services.settings
@@ -115,8 +115,12 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
     return [
         web.get(path, live_socket(door, live, terms=terms, admit=admit, choose_subprotocol=accepted_subprotocol))
         for door in DOORS
-        for path in door.paths
+        for path in _spellings(door)
     ]
+
+
+def _spellings(door: LiveDoor) -> list[str]:
+    return [spelling for path in door.paths for spelling in (path, f"{path}/")]
 
 
 def live_socket(
@@ -175,6 +179,7 @@ def _paths() -> Json:
 DOOR: Final = HttpDoor(
     "live",
     routes,
-    own_key_check=re.compile("/ws/.+|" + "|".join(re.escape(path) for door in DOORS for path in door.paths)),
+    own_key_check=re.compile("/ws/.+|" + "|".join(re.escape(path) for door in DOORS for path in _spellings(door))),
     describe=_paths,
+    aliases=re.compile("|".join(re.escape(f"{path}/") for door in DOORS for path in door.paths)),
 )

@@ -297,7 +297,8 @@ async def _field(part: BodyPartReader, name: str, room: int) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as e:
-        raise BadInput(f"{name[:64]} is not UTF-8 text.", param=name[:64], code="not_text") from e
+        what = name[:64] or "A part without a name"
+        raise BadInput(f"{what} is not UTF-8 text.", param=name[:64] or None, code="not_text") from e
 
 
 async def _moving(step: Awaitable[T]) -> T:

@@ -208,7 +208,7 @@ def verbose(transcript: Transcript, *, times: bool = True) -> dict[str, Any]:
     """`verbose_json`; without `times` segments have none."""
     translated = transcript.options.decode.task == "translate"
     found = language_name(transcript.language)
-    return {
+    body = {
         "task": "translate" if translated else "transcribe",
         "language": found,
         "duration": transcript.duration_s,
@@ -218,6 +218,7 @@ def verbose(transcript: Transcript, *, times: bool = True) -> dict[str, Any]:
         "detected_language_probability": transcript.language_probability,
         "language_probabilities": {transcript.language: transcript.language_probability},
     }
+    return body if transcript.warning is None else {**body, "warning": transcript.warning}
 
 
 def _segment(number: int, segment: Segment, times: bool) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def whisper_cpp_schemas() -> Json:
         "detected_language": TEXT,
         "detected_language_probability": NUMBER,
         "language_probabilities": {"type": "object", "additionalProperties": NUMBER},
+        "warning": described(TEXT, "Why speakers could not be told apart."),
     }
     return {
         "CppResult": object_of("text", text=described(TEXT, "A line for each segment."), optional=verbose),

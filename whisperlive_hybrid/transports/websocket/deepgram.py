@@ -256,7 +256,7 @@ def _now() -> str:
 def _refuse_handshake(error: HybridError) -> HandshakeRefusal:
     status = 400
     if isinstance(error, Unauthorized):
-        status = 403 if error.code in ("origin_refused", "host_refused") else 401
+        status = 403 if error.is_foreign else 401
     body = error_body(error, status, str(uuid.uuid4()))
     headers = {"dg-error": header_text(body["err_msg"]), "dg-request-id": body["request_id"]}
     return HandshakeRefusal(status, _encode(cast(Json, body)), headers=headers)

@@ -119,7 +119,7 @@ class RealtimeEvents:
 def refusal_body(error: HybridError) -> tuple[int, Json]:
     """Status and body of a handshake that is refused, in OpenAI's envelope."""
     status, code = 401, "invalid_api_key"
-    if isinstance(error, Unauthorized) and error.code in ("origin_refused", "host_refused"):
+    if isinstance(error, Unauthorized) and error.is_foreign:
         status, code = 403, error.code
     return status, {"error": {"message": error.message, "type": "invalid_request_error", "param": None, "code": code}}
 

@@ -169,7 +169,7 @@ class WhisperLiveDialect(Dialect):
 
 def _refuse_handshake(error: HybridError) -> HandshakeRefusal:
     """As the original does: the status and its name."""
-    if isinstance(error, Unauthorized) and error.code in ("origin_refused", "host_refused"):
+    if isinstance(error, Unauthorized) and error.is_foreign:
         return HandshakeRefusal(403, "Forbidden\n", "text/plain; charset=utf-8")
     return HandshakeRefusal(401, "Unauthorized\n", "text/plain; charset=utf-8")
 

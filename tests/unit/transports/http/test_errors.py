@@ -38,6 +38,8 @@ CASES: list[tuple[HybridError, int, int]] = [
     (SeveralProblems([BadInput("a.", param="a"), BadInput("b", param="b")]), 400, 400),
     (TooLarge("x", limit=1), 413, 413),
     (Unauthorized("x"), 401, 401),
+    (Unauthorized("x", code="origin_refused"), 403, 403),
+    (Unauthorized("x", code="host_refused"), 403, 403),
     (NotFound("x", kind="model", id="m"), 404, 404),
     (ModelUnavailable("x", model="m", ways_out=["do a", "do b"]), 404, 404),
     (Conflict("x"), 409, 409),

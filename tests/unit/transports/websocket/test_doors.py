@@ -38,3 +38,8 @@ def test_a_query_keeps_its_order_and_a_name_its_last_value() -> None:
     handshake = Handshake.of("/v1/x?a=1&b=&a=2%26", {})
     assert (handshake.path, handshake.pairs) == ("/v1/x", (("a", "1"), ("b", ""), ("a", "2&")))
     assert handshake.query == {"a": "2&", "b": ""}
+
+
+@pytest.mark.parametrize("target", ["//[", "//[/v1/listen", "http://[x?a=1", "//\u2100.example/", "", "*", "?", "//"])
+def test_a_target_that_is_no_address_leads_to_some_door(target: str) -> None:
+    assert door_at(Handshake.of(target, {}).path) in DOORS
