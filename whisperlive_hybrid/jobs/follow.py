@@ -80,7 +80,8 @@ async def follow(service: JobService, id: str, *, heartbeat_s: float, from_segme
             if loop.time() - told_at >= heartbeat_s:
                 yield None
                 told_at = loop.time()
-            if await listener.wait(min(FOLLOW_POLL_S, heartbeat_s)):
+            quiet_s = told_at + heartbeat_s - loop.time()
+            if await listener.wait(max(0.0, min(FOLLOW_POLL_S, quiet_s))):
                 # Spaces the reports of a job that gets on faster than they can be read.
                 await asyncio.sleep(max(0.0, looked_at + NEWS_S - loop.time()))
 
