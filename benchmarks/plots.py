@@ -62,3 +62,26 @@ def lines(
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     return path
+
+
+def bars(path: Path, title: str, x: str, spans: Mapping[str, Sequence[tuple[float, float]]]) -> Path | None:
+    """A timeline: for each name a row of bars from start to end. Returns the path, or None without matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        return None
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"})
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 2.4), layout="constrained")
+    axes = figure.subplots()
+    for row, (name, each) in enumerate(spans.items()):
+        colours = [f"C{row}", f"C{row}"]
+        for i, (start, end) in enumerate(each):
+            axes.barh(row, end - start, left=start, height=0.7, color=colours[0], alpha=0.9 if i % 2 else 0.55)
+        axes.text(-0.01, row, name, ha="right", va="center", transform=axes.get_yaxis_transform())
+    axes.set(title=title, xlabel=x, yticks=[], ylim=(len(spans) - 0.5, -0.5))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    return path

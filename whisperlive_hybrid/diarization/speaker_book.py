@@ -29,15 +29,15 @@ from whisperlive_hybrid.diarization.voices import Piece, Vectors, unit
 
 @dataclass(frozen=True, slots=True)
 class BookRules:
-    """Numbers of the book, measured by `python -m benchmarks.diarization --live`."""
+    """Numbers of the book, measured by `python -m benchmarks.diarization`."""
 
     change: float = 0.6
     """A region is split where the voices before and after are less alike."""
-    same: float = 0.35
+    same: float = 0.3
     """Mean similarity from which two clusters are one speaker."""
     nearest: float = 0.2
     """Similarity from which little speech is its nearest speaker's."""
-    new_s: float = 1.5
+    new_s: float = 2.0
     """Speech of a new speaker."""
     first_s: float = 0.5
     """Speech of the first one: there is nobody else to mistake them for."""
