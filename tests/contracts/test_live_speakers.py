@@ -127,3 +127,24 @@ async def test_where_speakers_fail_the_text_comes_and_the_reason_once() -> None:
     assert "DIARIZATION_DEVICE=cuda:9" in error["message"]
     assert set(speakers(said).values()) == {None}
     assert said.close_code == 1000
+
+
+async def test_whisperlives_clients_see_speakers_in_completed_segments(server: LiveServer) -> None:
+    config = {"uid": "a", "language": "en", "task": "transcribe", "model": "small", "enable_diarization": True}
+    names: dict[str, set[str]] = {}
+    async with connect(f"{server.url}/", max_size=None) as socket:
+        await socket.send(json.dumps(config))
+        async for message in socket:
+            if json.loads(message).get("message") == "SERVER_READY":
+                break
+        for i in range(0, len(SAMPLES), 4096):
+            await socket.send(SAMPLES[i : i + 4096].tobytes())
+        await socket.send(b"END_OF_AUDIO")
+        async for message in socket:
+            for segment in json.loads(message).get("segments", []):
+                middle = (float(segment["start"]) + float(segment["end"])) / 2
+                who = next((name for start, end, name in TRUTH if start <= middle < end), None)
+                if segment["completed"] and who is not None and "speaker" in segment:
+                    names.setdefault(who, set()).add(segment["speaker"])
+
+    assert names == {"anna": {"SPEAKER_00"}, "ben": {"SPEAKER_01"}}
