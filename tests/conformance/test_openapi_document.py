@@ -36,7 +36,7 @@ def test_no_request_finds_a_server_error_or_an_answer_that_is_not_described(tmp_
                 "run",
                 f"{server.http_url}/openapi.json",
                 "--phases=examples,coverage,fuzzing",
-                "--max-examples=25",
+                "--max-examples=12",
                 f"--checks={','.join(CHECKS)}",
                 "--continue-on-failure",
                 "--request-timeout=30",

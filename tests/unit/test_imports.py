@@ -193,6 +193,7 @@ def test_no_module_is_a_drawer() -> None:
     assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "common", "misc", "types", "base"}
 
 
+@pytest.mark.timeout(300)  # some hundred processes
 def test_each_module_imports_alone() -> None:
     """In a process that has nothing of the package yet: forked from one that only knows the libraries."""
     names = [".".join((PACKAGE, *p.relative_to(ROOT).with_suffix("").parts)) for p in MODULES]
