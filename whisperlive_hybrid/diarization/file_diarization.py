@@ -192,6 +192,6 @@ def failed(error: Exception) -> Diarization:
         ways_out = getattr(error, "ways_out", ())
         hint = f" Ways out: {'; '.join(ways_out)}." if ways_out else ""
         log.warning("speakers could not be told apart: %s%s", error.message, hint)
-        return Diarization(warning=f"Speakers could not be told apart: {error.message}{hint}", failed=True)
+        return Diarization(warning=f"Speakers could not be told apart: {error.message}{hint}")
     log.error("speakers could not be told apart", exc_info=error)
-    return Diarization(warning="Speakers could not be told apart: our fault, the server's log says more.", failed=True)
+    return Diarization(warning="Speakers could not be told apart: our fault, the server's log says more.")

@@ -48,8 +48,6 @@ class Diarization:
 
     turns: tuple[Turn, ...] = ()
     warning: str | None = None
-    failed: bool = False
-    """It could not be done. Where it could, and there are no turns, no voice was clear enough."""
 
     @property
     def speakers(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class SpeakersOfFile:
         if self._options.diarization is None:
             return Spoken(tuple(segments), Diarization())
         if self._file is None:
-            found = Diarization(warning=self._warning, failed=True)
+            found = Diarization(warning=self._warning)
         else:
             on_share(0.0)
             found = await self._file.finish(on_share)

@@ -260,7 +260,6 @@ class _FileWork:
             elapsed_s=time.monotonic() - started,
             turns=named.diarization.turns,
             warning=named.diarization.warning,
-            speakers_failed=named.diarization.failed,
             n_prompt_tokens=self._n_prompt_tokens or 0,
             n_tokens=sum(len(s.tokens) for s in self._segments),
         )

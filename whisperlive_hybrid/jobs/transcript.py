@@ -55,8 +55,6 @@ class Transcript:
     """Who speaks when, where that was asked for: in order, without overlap."""
     warning: str | None = None
     """What could not be done though the text is complete: speakers that could not be told apart."""
-    speakers_failed: bool = False
-    """Telling speakers apart could not be done at all; else a warning says that no voice was clear enough for it."""
 
     @property
     def speakers(self) -> tuple[str, ...]:

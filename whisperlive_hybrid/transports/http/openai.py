@@ -152,7 +152,7 @@ class _OpenAIDoor:
     async def _answer(self, request: web.Request, upload: Upload, wanted: Wanted) -> web.StreamResponse:
         async def answer() -> web.Response:
             transcript = await transcribe(self.services, upload, wanted.options)
-            return await _write(_checked(transcript, wanted), wanted)
+            return await _write(_checked(transcript), wanted)
 
         # White space may come before JSON, but not before a text.
         return await (answer_kept_alive(request, answer()) if wanted.response_format in _JSON_FORMATS else answer())
@@ -166,7 +166,7 @@ class _OpenAIDoor:
             if isinstance(item, tuple):
                 return events.segments(item)
             if isinstance(item, Transcript):
-                return await off_loop(item, lambda: events.done(_checked(item, wanted)))
+                return await off_loop(item, lambda: events.done(_checked(item)))
             return b""
 
         return await stream_answer(
@@ -187,17 +187,14 @@ def _form(request: web.Request, upload: Upload) -> Form:
     return Form([*((name, value) for name, value in upload.fields if name != "model"), ("model", deployment)])
 
 
-def _checked(transcript: Transcript, wanted: Wanted) -> Transcript:
-    """Raises for what OpenAI's API refuses and others take: next to no audio, and speakers that cannot be told."""
+def _checked(transcript: Transcript) -> Transcript:
+    """Raises for what OpenAI's API refuses and others take: next to no audio."""
     if transcript.duration_s < MIN_AUDIO_S:
         raise UndecodableAudio(
             f"Audio file is too short. Minimum audio length is {MIN_AUDIO_S:g} seconds.",
             param="file",
             code="audio_too_short",
         )
-    if wanted.response_format == "diarized_json" and transcript.speakers_failed and transcript.segments:
-        message = transcript.warning or "Speakers could not be told apart."
-        raise WireError(message, status=503, code="speakers_unavailable")
     return transcript
 
 

@@ -62,7 +62,7 @@ def verbose_answer(transcript: Transcript, wanted: Wanted) -> dict[str, Any]:
             for w in s.words
         ]
     body["usage"] = usage(transcript)
-    return body
+    return body | warning(transcript)
 
 
 def diarized_answer(transcript: Transcript) -> dict[str, Any]:
@@ -75,7 +75,13 @@ def diarized_answer(transcript: Transcript) -> dict[str, Any]:
         "text": dialogue.text,
         "segments": [segment_event(i, s) for i, s in enumerate(transcript.segments)],
         "usage": usage(transcript),
+        **warning(transcript),
     }
+
+
+def warning(transcript: Transcript) -> dict[str, Any]:
+    """Ours: what went wrong beside the text, such as that speakers could not be told apart."""
+    return {} if transcript.warning is None else {"warning": transcript.warning}
 
 
 def segment_event(number: int, segment: Segment) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def openai_schemas() -> Json:
     }
     inner = object_of("message type param code", message=TEXT, type=TEXT, param=MAYBE_TEXT, code=MAYBE_TEXT)
     who: Json = {"speaker": described(MAYBE_TEXT, "With diarize.")}
+    warned: Json = {"warning": described(TEXT, "Ours: why speakers could not be told apart.")}
     return {
         "OpenAITranscription": object_of(
             "text usage",
@@ -149,6 +150,7 @@ def openai_schemas() -> Json:
             optional={
                 "segments": described(list_of(ref("OpenAISegment")), "With timestamp_granularities segment."),
                 "words": described(list_of(ref("OpenAIWord")), "With timestamp_granularities word."),
+                **warned,
             },
         ),
         "OpenAIDiarized": object_of(
@@ -158,6 +160,7 @@ def openai_schemas() -> Json:
             text=described(TEXT, "A line each time somebody else speaks: A: text."),
             segments=list_of(ref("OpenAISpoken")),
             usage=ref("UsageSeconds"),
+            optional=warned,
         ),
         "OpenAISegment": object_of(" ".join(segment), **segment, optional=who),
         "OpenAIWord": object_of("word start end", word=TEXT, start=SECONDS, end=SECONDS, optional=who),

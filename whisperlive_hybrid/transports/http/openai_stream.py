@@ -21,6 +21,7 @@ from whisperlive_hybrid.transports.http.openai_answers import (
     segment_event,
     segment_id,
     token_usage,
+    warning,
 )
 from whisperlive_hybrid.transports.http.openai_options import Wanted
 
@@ -58,7 +59,7 @@ class EventStream:
         if self._wanted.log_probabilities:
             last["logprobs"] = self._log_probabilities
         # The event's type knows no seconds.
-        return rest + event({**last, "usage": token_usage(transcript)})
+        return rest + event({**last, "usage": token_usage(transcript), **warning(transcript)})
 
     def _spoken(self, number: int, segment: Segment) -> bytes:
         delta = self._text.add([segment])
