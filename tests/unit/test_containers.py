@@ -59,18 +59,33 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
 def test_variables_set_in_the_image_and_in_compose_are_settings(compose: dict[str, Any]) -> None:
     image = set(re.findall(r"([A-Z_]+)=", re.findall(r"^ENV (APP_HOST.+)$", DOCKERFILE, flags=re.MULTILINE)[0]))
     assert image - VARIABLES == {"HF_HOME"}
-    for service in compose["services"].values():
+    for service in _ours(compose).values():
         assert service["environment"].keys() <= VARIABLES
 
 
 def test_compose_has_a_service_for_each_target_with_both_ports_and_the_models_kept(compose: dict[str, Any]) -> None:
-    services = compose["services"]
+    services = _ours(compose)
     assert {s["build"]["target"] for s in services.values()} == {"cpu", "cuda"}
     for service in services.values():
         assert [port.rsplit(":", 1)[1] for port in service["ports"]] == ["8080", "5050"]
         assert all(port.startswith("${BIND:-127.0.0.1}:") for port in service["ports"])
-        assert {v.split(":")[0] for v in service["volumes"]} == compose["volumes"].keys()
+        assert {v.split(":")[0] for v in service["volumes"]} == compose["volumes"].keys() - {"caddy"}
         assert {"models:/models", "data:/data"} <= set(service["volumes"])
     # Two services with the same ports: only one of them may start by itself.
     assert [name for name, s in services.items() if not s.get("profiles")] == ["server"]
     assert services["gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+def test_the_proxy_has_its_file_and_is_started_only_when_asked_for(compose: dict[str, Any]) -> None:
+    proxy = compose["services"]["caddy"]
+    assert proxy["profiles"] == ["tls"]
+    source = proxy["volumes"][0].partition(":")[0]
+    text = (ROOT / source).read_text()
+    for upstream, port in (("server:8080", "HTTP_PORT"), ("server:5050", "PORT_WHISPERLIVE")):
+        assert upstream in text
+        assert compose["services"]["server"]["environment"][port] == upstream.rpartition(":")[2]
+
+
+def _ours(compose: dict[str, Any]) -> dict[str, Any]:
+    """The services that run this project's image."""
+    return {name: service for name, service in compose["services"].items() if "build" in service}

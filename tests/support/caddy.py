@@ -1,0 +1,80 @@
+"""Debian's Caddy with the Caddyfile that ships, in front of a running server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.running_server import RunningServer, free_ports
+
+CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
+
+
+@contextmanager
+def caddy(server: RunningServer) -> Iterator[str]:
+    """The address of the site, with a certificate that nobody trusts. Skips the test where there is no Caddy."""
+    program = shutil.which("caddy")
+    if program is None:
+        pytest.skip("Caddy is not installed")
+    (port,) = free_ports(1)
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "Caddyfile"
+        config.write_text(
+            "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n" + f"import {CADDYFILE}\n"
+        )
+        environment = {
+            **os.environ,
+            "HOME": folder,
+            "XDG_DATA_HOME": folder,
+            "XDG_CONFIG_HOME": folder,
+            "SITE_ADDRESS": f"localhost:{port}",
+            "HTTP_UPSTREAM": urlsplit(server.http_url).netloc,
+            "LIVE_UPSTREAM": urlsplit(server.live_url).netloc,
+        }
+        with (Path(folder) / "log").open("w+") as log:
+            process = subprocess.Popen(
+                [program, "run", "--config", config, "--adapter", "caddyfile"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                _wait_until_it_speaks(port, process, Path(folder) / "log")
+                yield f"https://localhost:{port}"
+            finally:
+                process.terminate()
+                process.wait(20)
+
+
+def untrusting() -> ssl.SSLContext:
+    """For clients that take any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _wait_until_it_speaks(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", port), 5) as plain,
+                untrusting().wrap_socket(plain, server_hostname="localhost"),
+            ):
+                return
+        except OSError:
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < until, log.read_text()[-3000:]
+            time.sleep(0.1)
