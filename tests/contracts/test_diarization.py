@@ -63,7 +63,8 @@ def agreement(found: Diarization, truth: list[tuple[float, float, str]]) -> dict
     return said
 
 
-async def test_voices_of_a_file_are_told_apart_in_one_process() -> None:
+async def test_voices_of_a_file_are_told_apart_in_one_process(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     samples, truth = TALK
     async with Diarizer(CPU) as diarizer:
         found = await diarize(diarizer, samples)
@@ -77,6 +78,8 @@ async def test_voices_of_a_file_are_told_apart_in_one_process() -> None:
     assert one.speakers == ("SPEAKER_00",)
     assert agreement(named, truth) == {"anna": {"SPEAKER_00"}, "ben": {"Ben"}}
     assert nothing.turns == ()
+    assert "speakers are told apart on cpu" in caplog.text
+    assert sum("diarization process" in r.message and "started" in r.message for r in caplog.records) == 1
 
 
 async def test_references_that_are_of_no_use_are_named() -> None:

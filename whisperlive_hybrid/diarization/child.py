@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from whisperlive_hybrid.diarization.messages import (
+    DEVICE_LINE,
     Answer,
     Cluster,
     Embed,
@@ -78,7 +79,7 @@ class Child:
         if self._voices is None:
             from whisperlive_hybrid.diarization.embedding import Voices
 
-            self._voices = Voices(self._chosen_device())
+            self._voices = Voices(self._told_device())
         return self._voices
 
     def _loaded_pipeline(self) -> PyannotePipeline:
@@ -89,9 +90,14 @@ class Child:
                 os.environ["PIPELINE_MODEL"],
                 token=os.environ.get("PIPELINE_TOKEN"),
                 cache=os.environ.get("PIPELINE_CACHE"),
-                device=self._chosen_device(),
+                device=self._told_device(),
             )
         return self._pipeline
+
+    def _told_device(self) -> str:
+        device = self._chosen_device()
+        print(f"{DEVICE_LINE}{device}", file=sys.stderr, flush=True)
+        return device
 
     def _chosen_device(self) -> str:
         """The device by torch's name for it. Raises Unavailable for a GPU that is not there."""

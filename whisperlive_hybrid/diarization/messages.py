@@ -5,7 +5,7 @@ The server asks, the process answers with the same `id`: any number of `Progress
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,6 +14,9 @@ from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.diarization.clustering import KnownVoice
 from whisperlive_hybrid.diarization.turns import SpeakerOptions, Turn
 from whisperlive_hybrid.diarization.voices import Region
+
+DEVICE_LINE: Final = "speakers are told apart on "
+"""Begins the line of the process's log that says which device it took."""
 
 
 class Packed(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from typing import Final
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.diarization.clustering import KnownVoice
 from whisperlive_hybrid.diarization.messages import (
+    DEVICE_LINE,
     Answer,
     Cluster,
     Embed,
@@ -173,17 +174,18 @@ class DiarizationProcess:
             raise Unavailable(f"The process that tells speakers apart cannot be started: {error.strerror}.") from error
         self._last_words.clear()
         self._listening = asyncio.create_task(self._listen(self._process), name="diarization process's log")
-        log.info("diarization process %d started on %s", self._process.pid, self._device)
+        log.info("diarization process %d started", self._process.pid)
         return self._process
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """What it writes to its log: told at once on level debug, and again if it dies."""
+        """What it writes to its log: which device it took is told, the rest on level debug, and again if it dies."""
         assert process.stderr is not None
         with suppress(ValueError, OSError):  # a line longer than the stream's limit
             async for line in process.stderr:
                 text = line.decode("utf-8", "replace").rstrip()
                 self._last_words.append(text)
-                log.debug("diarization process: %s", text)
+                level = logging.INFO if text.startswith(DEVICE_LINE) else logging.DEBUG
+                log.log(level, "diarization process: %s", text)
 
     def _stop_expiry(self) -> None:
         if self._expiry is not None:
