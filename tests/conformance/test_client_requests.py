@@ -6,7 +6,6 @@ docs/howto/clients.md says what to set in them.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -101,7 +100,6 @@ def test_librechat(client: httpx.Client, clip: Clip) -> None:
     assert words(answer.json()["text"]) == words(azure.json()["text"]) == words(clip.text)
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 @pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-transcribe"])
 def test_the_vercel_ai_sdk(server: HttpServer, clip: Clip, model: str) -> None:
     folder = node_environment("vercel-ai", "ai@7.0.173", "@ai-sdk/openai@4.0.118")

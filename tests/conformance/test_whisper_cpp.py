@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.support.clips import Clip, clips, words
 from tests.support.http_server import HttpServer, http_server
+from tests.support.packages import give_up
 from whisperlive_hybrid.transports.http.whisper_cpp import LOADED, model_of_file
 
 pytestmark = pytest.mark.timeout(180)
@@ -43,8 +44,9 @@ def infer(client: httpx.Client, clip: Clip, **fields: Any) -> httpx.Response:
     return client.post("/inference", files={"file": (clip.path.name, clip.path.read_bytes())}, data=fields)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_example_of_its_readme(server: HttpServer, clip: Clip) -> None:
+    if shutil.which("curl") is None:
+        give_up("curl is not installed")
     fields = ["temperature=0.0", "temperature_inc=0.2", "response_format=json"]
     command = ["curl", "-sS", f"{server.url}/inference", "-H", "Content-Type: multipart/form-data"]
     command += ["-F", f"file=@{clip.path}", *(part for field in fields for part in ("-F", field))]

@@ -13,6 +13,7 @@ import websockets
 
 from tests.support.caddy import caddy, untrusting
 from tests.support.clips import clips
+from tests.support.packages import give_up
 from tests.support.running_server import RunningServer, running_server
 
 pytestmark = pytest.mark.timeout(240)
@@ -35,7 +36,7 @@ def site(server: RunningServer) -> Iterator[str]:
 def curl(*arguments: str) -> subprocess.Popen[str]:
     program = shutil.which("curl")
     if program is None:
-        pytest.skip("curl is not installed")
+        give_up("curl is not installed")
     return subprocess.Popen(
         [program, "--http2", "--insecure", "--silent", "--show-error", "--no-buffer", *arguments],
         stdout=subprocess.PIPE,

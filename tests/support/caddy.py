@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
+from tests.support.packages import give_up
 from tests.support.running_server import RunningServer, free_ports
 
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
@@ -26,7 +25,7 @@ def caddy(server: RunningServer) -> Iterator[str]:
     """The address of the site, with a certificate that nobody trusts. Skips the test where there is no Caddy."""
     program = shutil.which("caddy")
     if program is None:
-        pytest.skip("Caddy is not installed")
+        give_up("Caddy is not installed")
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "Caddyfile"

@@ -94,7 +94,7 @@ def node_environment(name: str, *packages: str) -> Path:
     """A folder whose `node_modules` has `packages`; scripts in it can import them. Skips where there is no npm."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        _give_up("node and npm are not installed")
+        give_up("node and npm are not installed")
 
     def install(folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -116,7 +116,7 @@ def _environment(name: str, key: Sequence[str], install: Callable[[Path], None])
     if complaint is not None:
         unreachable = _UNREACHABLE.search(complaint)
         if unreachable is not None:
-            _give_up(f"the package index cannot be reached ({unreachable.group()})")
+            give_up(f"the package index cannot be reached ({unreachable.group()})")
         pytest.fail(f"{name} cannot be installed:\n{complaint[-3000:]}", pytrace=False)
     return folder
 
@@ -157,7 +157,8 @@ def _run(command: Sequence[str]) -> None:
         raise _InstallFailed(ran.stdout + ran.stderr)
 
 
-def _give_up(why: str) -> NoReturn:
+def give_up(why: str) -> NoReturn:
+    """Skip the test for want of what it needs; where the environment variable CI is set, fail it."""
     if os.environ.get("CI"):
         pytest.fail(why, pytrace=False)
     pytest.skip(why)

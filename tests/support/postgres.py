@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests.support.packages import give_up
 from tests.support.running_server import free_ports
 
 _USER = "postgres"
@@ -60,5 +59,5 @@ def _tools() -> Path:
         return found[-1].parent
     on_path = shutil.which("initdb")
     if on_path is None:
-        pytest.skip("PostgreSQL is not installed")
+        give_up("PostgreSQL is not installed")
     return Path(on_path).parent
