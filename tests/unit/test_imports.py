@@ -26,6 +26,8 @@ PURE = {
     "live/transcript.py",
     "live/frames.py",
     "live/inbox.py",
+    "live/parting.py",
+    "live/presence.py",
     "live/progress.py",
     "live/replay.py",
     "live/registry.py",

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
 
 from whisperlive_hybrid.errors import Conflict, HybridError
 from whisperlive_hybrid.live.commands import Audio, Change, Command, Discard, EndTurn, Flush, Ping, Start, Stop, Work
 from whisperlive_hybrid.live.events import Event, Failed, Pong, failed_by
+from whisperlive_hybrid.live.parting import Closing
 from whisperlive_hybrid.live.replay import EventLog, Numbered
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """The connection is to be closed with this WebSocket code."""
-
-    code: int
-    reason: str
 
 
 class HeldSession(Protocol):
     """What a link needs of its session."""
 
     log: EventLog
-    closing: Closing | None
-    """Set when everything is told."""
+
+    @property
+    def closing(self) -> Closing | None:
+        """How the connection is to be closed; set when everything is told."""
+        ...
 
     async def take(self, command: Work, link: Link) -> None:
         """Add to what is to be worked off; waits while that is too much."""

@@ -12,19 +12,21 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from whisperlive_hybrid.audio.samples import seconds
 from whisperlive_hybrid.engine.window import Window
 from whisperlive_hybrid.errors import HybridError, Unavailable
 from whisperlive_hybrid.live.actions import Cancel, Close, Listen, Run, Send
+from whisperlive_hybrid.live.audience import Audience
 from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Checkpoint, Checkpointer
 from whisperlive_hybrid.live.commands import Change, Flush, LiveOptions, Work
 from whisperlive_hybrid.live.events import Done, Event, Failed, GoAway, Heartbeat, failed_by
 from whisperlive_hybrid.live.input_pump import InputPump
-from whisperlive_hybrid.live.link import Closing, Link
+from whisperlive_hybrid.live.link import Link
 from whisperlive_hybrid.live.pacing import Pace
+from whisperlive_hybrid.live.parting import Closing, Parting
+from whisperlive_hybrid.live.presence import Presence
 from whisperlive_hybrid.live.progress import SILENT_INTERVAL_S, Progress
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.speaker_tasks import LAST_WAIT_S, SpeakerTasks, all_again
@@ -35,9 +37,6 @@ from whisperlive_hybrid.speech.speech import SpeechEvent
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING_EVENTS: Final = 256
-"""Events a client has not fetched: finals, mostly, because newer partials replace older ones. More is a slow client."""
-
 
 class RunningSession:
     """See above. Made by LiveService, ended by `close`."""
@@ -46,8 +45,7 @@ class RunningSession:
         self.id = beginning.session.id
         self.token = beginning.token
         self.log = beginning.log
-        self.closing: Closing | None = None
-        """Set when everything is told."""
+        self._audience = Audience(self.id, beginning.log)
         self._beginning = beginning
         self._session = beginning.session
         self._options = beginning.options
@@ -60,21 +58,16 @@ class RunningSession:
         self._checkpointer = Checkpointer(self.id, beginning.store, self._on_written, self._on_lost)
         self._windows = WindowTasks(self.id, surroundings.engine, self._on_outcome, surroundings.on_timing)
         self._speakers = self._new_speakers(beginning, surroundings)
-        self._held_words: tuple[Event | None, Closing] | None = None
-        """What to say once the speakers of the last segments are known."""
         self._more_models: list[str] = []
         """Those it has changed to."""
-        self._link: Link | None = None
-        self._ending: tuple[Failed | None, Closing] | None = None
-        """What to say and how to close once everything is final, other than by `stop`."""
-        self._leaving = False
-        """What runs is left to another process: only finals under way are waited for."""
-        self._last_words: tuple[Event | None, Closing] | None = None
-        """All is final; to be said once the checkpoint is safe."""
+        self._parting = Parting()
         self._closed = False
-        self._touched = self._heartbeat_at = self._now()
-        self._flush_after_s = beginning.flush_after_s
-        self._idle_s = surroundings.idle_s if beginning.idle_s is None else beginning.idle_s
+        self._presence = Presence(
+            self._now(),
+            heartbeat_s=surroundings.heartbeat_s,
+            idle_s=surroundings.idle_s if beginning.idle_s is None else beginning.idle_s,
+            flush_after_s=beginning.flush_after_s,
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._pump = InputPump(
             f"live {self.id}",
@@ -100,6 +93,11 @@ class RunningSession:
         )
 
     # --- connections -----------------------------------------------------------------------------------------------
+
+    @property
+    def closing(self) -> Closing | None:
+        """How the connection is to be closed; set when everything is told."""
+        return self._parting.closing
 
     @property
     def received(self) -> int:
@@ -128,42 +126,29 @@ class RunningSession:
 
     def hold(self, link: Link) -> None:
         """`link` is the session's connection from now on; the one before is closed."""
-        before, self._link = self._link, link
-        if before is not None:
-            _end_taken_over(before)
-        self.touch()
-        self._heartbeat_at = self._now()
+        self._audience.hold(link)
+        self._presence.greet(self._now())
         self._pump.look_again()
         self._set_timer()
 
     def let_go(self, link: Link, *, clean: bool) -> None:
         """The connection of `link` is gone."""
-        if self._link is link:
-            self._link = None
+        if self._audience.let_go(link):
             self._set_timer()
             self._around.on_let_go(self, clean)
 
     def touch(self) -> None:
         """The client is there."""
-        self._touched = self._now()
+        self._presence.touch(self._now())
 
     def tell(self, event: Event) -> None:
         """Queue an event for the client."""
-        self._push(event)
+        self._audience.push(event)
 
     def tell_speakers_again(self) -> None:
         """What the process before told of speakers may not have reached the client."""
         if self._speakers is not None and (named := all_again(self._speakers.book)) is not None:
             self.tell(named)
-
-    def _push(self, event: Event) -> Numbered | None:
-        numbered = self.log.push(event)
-        if self._link is not None:
-            if self.log.n_waiting > MAX_WAITING_EVENTS:
-                log.info("live session %s: client reads too slowly, connection closed", self.id)
-                self._link.end(Closing(1013, "reading too slowly"))
-            self._link.wake()
-        return numbered
 
     async def take(self, command: Work, link: Link) -> None:
         """Add to the inbox, waiting for room. Nothing is taken from a connection that has been taken over."""
@@ -171,7 +156,7 @@ class RunningSession:
             raise ValueError("options of a session that another process may go on with do not change")
         while self._pump.full and not link.ended:
             await self._pump.wait_for_room()
-        if link.ended or self._ending is not None:
+        if link.ended or self._parting.ending:
             return
         self._pump.put(command)
         self.touch()
@@ -188,8 +173,7 @@ class RunningSession:
         self.tell(GoAway(reconnect_within_ms))
         if self._pump.finished:  # it stopped, or ends for another reason: that is soon over
             return
-        self._leaving = True
-        self._ending = (None, Closing(1012, "server is going away"))
+        self._parting.leave_to_another(Closing(1012, "server is going away"))
         self._pump.cancel()
         self._pump.look_again()
         self._apply()
@@ -199,9 +183,7 @@ class RunningSession:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        link, self._link = self._link, None
-        if link is not None:
-            link.end(Closing(1012, "server is going away"))
+        self._audience.end(Closing(1012, "server is going away"))
         await asyncio.gather(self._pump.close(), self._windows.close())
         if self._speakers is not None:
             await self._speakers.close()
@@ -288,7 +270,7 @@ class RunningSession:
             self._apply()
         except Exception:  # the window is lost to the state machine: it would wait for it for ever
             self._pump.cancel()
-            self._ending = (self._our_fault(), Closing(1011, "our fault"))
+            self._parting.end(self._our_fault(), Closing(1011, "our fault"))
             self._finish()
 
     def _our_fault(self) -> Failed:
@@ -307,7 +289,7 @@ class RunningSession:
                 case Send(Done() as event):
                     done = event
                 case Send(event):
-                    if (numbered := self._push(event)) is not None:
+                    if (numbered := self._audience.push(event)) is not None:
                         finals.append(numbered)
                 case Run(window):
                     self._windows.start(window)
@@ -317,37 +299,34 @@ class RunningSession:
                     if self._speakers is not None and not self._closed:
                         self._speakers.start(action)
                 case Close(reason):
-                    self._say_last((done, Closing(1000, reason)))
+                    self._say_last(done, Closing(1000, reason))
         if not self._session.full:
             self._pump.go_on()
-        finished = self._session.idle or (self._leaving and self._session.backlog_s == 0)
-        if self._ending is not None and finished:
-            self._last_words = self._last_words or self._ending
+        if self._session.idle or (self._parting.leaving and self._session.backlog_s == 0):
+            self._parting.all_final()
         self._write(finals)
         self._set_timer()
 
-    def _say_last(self, words: tuple[Event | None, Closing]) -> None:
+    def _say_last(self, done: Done | None, closing: Closing) -> None:
         """All is told but, perhaps, who spoke the last segments."""
         if self._speakers is None or self._speakers.idle:
-            self._last_words = self._last_words or words
-        elif self._held_words is None:
-            self._held_words = words
+            self._parting.say(done, closing)
+        elif self._parting.hold(done, closing):
             self._loop.call_later(LAST_WAIT_S, self._stop_waiting_for_speakers)
 
     def _stop_waiting_for_speakers(self) -> None:
-        if self._speakers is not None and self._last_words is None and not self._closed:
+        if self._speakers is not None and not self._parting.settled and not self._closed:
             self._speakers.give_up()
             self._on_speakers_known()
 
     def _on_speakers_known(self) -> None:
         """No segment waits for its speaker."""
-        if self._held_words is not None and self._last_words is None and not self._closed:
-            self._last_words = self._held_words
+        if not self._closed and self._parting.release():
             self._write([])
 
     def _end_with(self, event: Failed | None, closing: Closing) -> None:
         """Finalize what was heard, then say why it ends."""
-        self._ending = (event, closing)
+        self._parting.end(event, closing)
         self._pump.look_again()
         try:
             self._pump.flush()
@@ -357,20 +336,20 @@ class RunningSession:
 
     def _finish(self) -> None:
         """Say why it ends, and end."""
-        self._last_words = self._last_words or self._ending
+        self._parting.all_final()
         self._write([])
 
     # --- checkpoints and acknowledgements --------------------------------------------------------------------------
 
     def _write(self, finals: Sequence[Numbered]) -> None:
         """Write a checkpoint if there is a reason to."""
-        over = self._last_words is not None and not self._leaving
+        over = self._parting.settled and not self._parting.leaving
         settled = self._pump.heard if over else self._session.settled(self._pump.settled)
         self._progress.frames.settle(settled)
         now = self._now()
         if self.closing is not None or self._closed:
             return
-        if finals or self._last_words is not None or self._progress.checkpoint_due(now):
+        if finals or self._parting.settled or self._progress.checkpoint_due(now):
             self._checkpointer.write(self._checkpoint(now), finals)
 
     def _checkpoint(self, now: float) -> Checkpoint:
@@ -383,30 +362,27 @@ class RunningSession:
             self._progress.written(checkpoint.mark.frames)
         else:
             self._progress.not_written()
-        over = self._last_words is not None and self._checkpointer.idle
+        over = self._parting.settled and self._checkpointer.idle
         self._ack(force=n_finals > 0 or over)
         if over and self.closing is None:
-            assert self._last_words is not None
-            event, self.closing = self._last_words
-            if event is not None:
-                self._push(event)
-        if self._link is not None:
-            self._link.wake()
+            last_word = self._parting.depart()
+            if last_word is not None:
+                self.tell(last_word)
+        self._audience.wake()
         self._set_timer()
 
     def _on_lost(self) -> None:
         """Another process goes on with the session."""
         log.info("live session %s was taken over by another process", self.id)
         self._closed = True
-        if self._link is not None:
-            _end_taken_over(self._link)
+        self._audience.lose()
         self._around.on_lost(self)
 
     def _ack(self, *, force: bool = False) -> None:
         """Tell what was received and what is final, if that is news; not too often unless forced."""
         ack = self._progress.ack(self._now(), force=force)
         if ack is not None:
-            self._push(ack)
+            self.tell(ack)
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -420,8 +396,8 @@ class RunningSession:
         times = [self._session.next_deadline()]
         if self.closing is None:
             times.append(self._progress.next_deadline())
-            if self._link is not None:
-                times += [self._heartbeat_at + self._around.heartbeat_s, self._idle_at(), self._quiet_at()]
+            if self._audience.present:
+                times += [self._presence.heartbeat_at, self._idle_at(), self._quiet_at()]
         due = min((t for t in times if t is not None), default=None)
         if due is not None:
             # Never at once: a deadline that is always due must not starve the loop.
@@ -429,33 +405,26 @@ class RunningSession:
 
     def _idle_at(self) -> float:
         busy = not self._pump.idle or self._session.backlog_s > 0
-        return (self._now() if busy else self._touched) + self._idle_s
+        return self._presence.idle_at(self._now(), busy=busy)
 
     def _quiet_at(self) -> float | None:
         """When the client has sent nothing for so long that it will not go on with what it said."""
-        if self._flush_after_s is None or not self._session.speaking or not self._pump.idle or self._pump.finished:
-            return None
-        return self._touched + self._flush_after_s
+        said_all = self._session.speaking and self._pump.idle and not self._pump.finished
+        return self._presence.quiet_at() if said_all else None
 
     def _tick(self) -> None:
         self._timer = None
         now = self._now()
         self._session.advance(now)
-        if self._link is not None and self.closing is None:
-            if now >= self._heartbeat_at + self._around.heartbeat_s:
-                self._heartbeat_at = now
+        if self._audience.present and self.closing is None:
+            if self._presence.beat(now):
                 self.tell(Heartbeat())
             quiet_at = self._quiet_at()
             if quiet_at is not None and now >= quiet_at:
                 self._pump.put(Flush())
-            if now >= self._idle_at() and self._ending is None:
+            if now >= self._idle_at() and not self._parting.ending:
                 self._pump.cancel()
-                message = f"Nothing was received for {self._idle_s:g} s."
+                message = f"Nothing was received for {self._presence.idle_s:g} s."
                 self._end_with(Failed("idle", message, fatal=True), Closing(4408, "idle"))
         self._ack()
         self._apply()
-
-
-def _end_taken_over(link: Link) -> None:
-    message = "A newer connection has resumed this session."
-    link.end(Closing(4410, "taken over"), Failed("taken_over", message, fatal=True))

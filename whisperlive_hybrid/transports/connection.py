@@ -17,7 +17,8 @@ from typing import Final, Protocol, TypeAlias
 from whisperlive_hybrid.errors import BadInput, HybridError, Unavailable
 from whisperlive_hybrid.live.commands import Audio, Command, LiveOptions, Ping, Resume, Start, Stop
 from whisperlive_hybrid.live.events import Pong, failed_by
-from whisperlive_hybrid.live.link import Closing, Link
+from whisperlive_hybrid.live.link import Link
+from whisperlive_hybrid.live.parting import Closing
 from whisperlive_hybrid.live.replay import Numbered
 from whisperlive_hybrid.live.runner import LiveService
 from whisperlive_hybrid.transports.turnstile import Turnstile

@@ -13,7 +13,8 @@ from tests.support.spoken_levels import LevelEngine, LevelVad, speak
 from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.live.commands import Audio, Change, Discard, EndTurn, LiveOptions, Stop
 from whisperlive_hybrid.live.events import Done, Event, Failed, Final, SpeechState, TurnEnded
-from whisperlive_hybrid.live.link import Closing, Link
+from whisperlive_hybrid.live.link import Link
+from whisperlive_hybrid.live.parting import Closing
 from whisperlive_hybrid.live.runner import LiveService
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
