@@ -251,7 +251,9 @@ class Settings(BaseSettings):
     # --- files -----------------------------------------------------------------------------------------------------
     max_upload_mb: float = _setting(100.0, "Largest upload.", unit="MB", group="Files", gt=0)
     max_audio_s: float = _setting(14400.0, "Longest audio of one file after decoding.", unit="s", group="Files", gt=0)
-    max_file_jobs: int = _setting(4, "Files transcribed at once; more wait.", group="Files", ge=1)
+    max_file_jobs: int = _setting(
+        4, "Files of requests transcribed at once, and as many again of jobs; more wait.", group="Files", ge=1
+    )
     max_queued_files: int = _setting(64, "Files waiting at once; more are refused.", group="Files", ge=0)
     file_window_s: float = _setting(
         30.0, "Speech packed into one window of a file.", unit="s", group="Files", ge=1, le=30

@@ -141,7 +141,7 @@ def test_the_queue_and_its_order(server: HttpServer, client: httpx.Client) -> No
         running = [queued() for _ in range(2)]
         for each in running:
             until(client, each, "running")
-        later, sooner = queued(), queued(priority=7)
+        later, sooner = queued(priority="low"), queued(priority=-2)
         assert (job(client, later)["queue_place"], job(client, sooner)["queue_place"]) == (1, 0)
         listed = client.get("/api/jobs", params={"state": "queued,running"})
         check(listed, "/api/jobs", "get")
@@ -156,6 +156,33 @@ def test_the_queue_and_its_order(server: HttpServer, client: httpx.Client) -> No
         assert int(answer.headers["retry-after"]) > 0
     for each in (*running, later, sooner):
         until(client, each, "done")
+
+
+def test_who_waits_need_not_wait_for_the_jobs_of_others(server: HttpServer, client: httpx.Client) -> None:
+    """Jobs have all of their turns; what is asked for with an answer, or as urgent, is done all the same."""
+    clip = clip_id(client, CLIP)
+    transcribe = server.services.pipeline.transcribe
+
+    async def no_job_ends(*args: Any, **options: Any) -> Any:
+        while options.get("turn") == "job":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return await transcribe(*args, **options)
+
+    server.services.pipeline.transcribe = no_job_ends  # type: ignore[method-assign]
+    try:
+        long = [file(client, clip, options={"beam_size": n}) for n in (8, 9, 10)]
+        wait_until(lambda: [job(client, id)["state"] for id in long] == ["running", "running", "queued"])
+        direct = client.post("/transcribe", files={"file": CLIP.path.read_bytes()})
+        assert words(direct.json()["segments"][0]["text"]) == words(CLIP.text)
+        waited = client.post("/api/transcribe", params={"clip_id": clip, "beam_size": 20})
+        assert words(waited.json()["text"]) == words(CLIP.text)
+        urgent = file(client, clip, options={"beam_size": 19}, priority=1)
+        assert until(client, urgent, "done", "failed")["state"] == "done"
+        assert [job(client, id)["state"] for id in long] == ["running", "running", "queued"]
+    finally:
+        server.services.pipeline.transcribe = transcribe  # type: ignore[method-assign]
+        for id in long:
+            client.post(f"/api/jobs/{id}/cancel")
 
 
 def test_a_running_job_is_cancelled_at_once_and_tried_again(server: HttpServer, client: httpx.Client) -> None:

@@ -8,6 +8,10 @@ only if they are wanted about as early: who sends audio faster than it is spoken
 them. There is no timer: while one batch runs the next collects, so batches grow with load and an idle device never
 waits. Only windows that are ready count: a final whose features are still computed keeps its place and holds up nobody.
 
+Among files those that somebody waits for go before background work (`Window.background`), and share no batch with it.
+Once such a window has been seen, batches of background work are kept small, as they are for live audio; after
+`FILE_TURN` batches of awaited files while background work waits, one batch of that goes first.
+
 Files cannot starve: after `FILE_TURN` batches of live audio while a file waits, one file batch goes first. Files cannot
 hold up live audio: once live audio has been seen, a file batch is kept so small that, by the times measured so far, it
 takes about `file_batch_s`; a final thus waits for one such batch at most.
@@ -32,12 +36,13 @@ from whisperlive_hybrid.errors import Refused, Superseded
 Kind: TypeAlias = Literal["transcribe", "detect"]
 
 FILE_TURN = 8
-"""Batches of live audio after which a waiting file has its turn."""
+"""Batches of live audio after which a waiting file has its turn; of awaited files, after which background work has."""
 SPECULATIVE_SHARE = 0.25
 """Part of the finals' lane behind which no speculative one queues."""
 MAX_ATTEMPTS = 2
 LIVE_MEMORY_S = 30.0
-"""So long after the last live window, file batches are still kept small."""
+"""So long after the last live window, file batches are still kept small; those of background work after the last
+window of an awaited file, too."""
 SOON_S = 2.0
 """Live windows whose deadlines lie further apart than this share no batch, and one that is wanted so much later than
 now holds up others for no longer than a file does."""
@@ -103,7 +108,8 @@ class SchedulerLimits:
     max_batch: int = 8
     max_queued: Mapping[Lane, int] = field(default_factory=lambda: {Lane.FINAL: 256, Lane.PARTIAL: 256, Lane.FILE: 512})
     file_batch_s: float = 1.0
-    """Seconds that a batch of files may take while there is live audio."""
+    """Seconds that a batch of files may take while there is live audio; one of background work while files are awaited,
+    too."""
 
 
 class Scheduler:
@@ -116,7 +122,9 @@ class Scheduler:
         self._running: dict[int, _Entry] = {}
         self._cancelled: set[int] = set()
         self._live_batches_in_a_row = 0
+        self._awaited_batches_in_a_row = 0
         self._last_live = float("-inf")
+        self._last_awaited = float("-inf")
         self._window_s: dict[tuple[str, Lane], float] = {}
 
     def add(self, window: Window, key: BatchKey, now: float, *, ready: bool = True) -> list[Window]:
@@ -129,6 +137,8 @@ class Scheduler:
         replaced: list[_Entry] = []
         if lane is not Lane.FILE:
             self._last_live = now
+        elif not window.background:
+            self._last_awaited = now
         if lane is Lane.PARTIAL:
             same = [e for e in queue if e.window.owner == window.owner]
             if any(e.window.id > window.id for e in same):
@@ -164,11 +174,15 @@ class Scheduler:
         queue = self._queues[lane]
         ready = sorted((e for e in queue if e.ready), key=_urgency)
         first = ready[0]
+        if self._awaited_batches_in_a_row >= FILE_TURN:
+            first = next((e for e in ready if e.window.background), first)
         if first.attempts:
             chosen = [first]
         else:
             alike = [e for e in ready if e.key == first.key and not e.attempts]
-            if lane is not Lane.FILE:
+            if lane is Lane.FILE:
+                alike = [e for e in alike if e.window.background == first.window.background]
+            else:
                 alike = [e for e in alike if e.window.deadline <= first.window.deadline + SOON_S]
             chosen = alike[: self._batch_size(first, now)]
         for entry in chosen:
@@ -176,6 +190,8 @@ class Scheduler:
             self._running[entry.window.id] = entry
         if lane is Lane.FILE:
             self._live_batches_in_a_row = 0
+            waits = not first.window.background and any(e.window.background for e in ready)
+            self._awaited_batches_in_a_row = self._awaited_batches_in_a_row + 1 if waits else 0
         elif self._has_ready(Lane.FILE):
             self._live_batches_in_a_row += 1
         return Batch(first.key, tuple(e.window for e in chosen), now)
@@ -261,7 +277,9 @@ class Scheduler:
         return any(entry.ready for entry in self._queues[lane])
 
     def _batch_size(self, first: _Entry, now: float) -> int:
-        key, nobody_waits = first.key, now - self._last_live > LIVE_MEMORY_S
+        key = first.key
+        last = max(self._last_live, self._last_awaited) if first.window.background else self._last_live
+        nobody_waits = now - last > LIVE_MEMORY_S
         urgent = key.lane is not Lane.FILE and first.window.deadline <= now + SOON_S
         if urgent or nobody_waits:
             return self._max_batch
@@ -290,5 +308,5 @@ class Scheduler:
         )
 
 
-def _urgency(entry: _Entry) -> tuple[float, int]:
-    return (entry.window.deadline, entry.window.id)
+def _urgency(entry: _Entry) -> tuple[bool, float, int]:
+    return (entry.window.background, entry.window.deadline, entry.window.id)

@@ -74,6 +74,7 @@ class Window:
     A newer PARTIAL window of the same owner replaces an older one that has not started.
     `verify`: tokens that an earlier window from the same `start` gave; where they still hold nothing is generated.
     `speculative`: a FINAL that is only wanted should its owner's speech have ended there; the first to be refused.
+    `background`: a FILE that nobody waits for; those that somebody does go first.
     """
 
     owner: str
@@ -85,6 +86,7 @@ class Window:
     options: DecodeOptions = field(default_factory=DecodeOptions)
     verify: tuple[int, ...] = ()
     speculative: bool = False
+    background: bool = False
     id: int = field(default_factory=lambda: next(_ids))
 
     @property

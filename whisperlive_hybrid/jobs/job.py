@@ -29,6 +29,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = {
     ("failed", "retry"): "queued",
     ("cancelled", "retry"): "queued",
 }
+NORMAL: Final = 0
+"""The priority of a job that nobody waits for. Higher ones say that somebody does."""
 OVER: Final[frozenset[State]] = frozenset({"done", "failed", "cancelled"})
 """Nothing more happens to these by itself."""
 

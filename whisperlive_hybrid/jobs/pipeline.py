@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from whisperlive_hybrid.audio.files import DecodeLimits, FileInfo, decode_file
 from whisperlive_hybrid.audio.samples import Samples, seconds
@@ -46,6 +46,8 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 OnSegments: TypeAlias = Callable[[Sequence[Segment]], None]
 OnChunk: TypeAlias = Callable[[Chunk], None]
 Heard: TypeAlias = list[tuple[PackedWindow, Hypothesis]]
+Turn: TypeAlias = Literal["request", "job", "urgent job"]
+"""For whom a file is worked on. An urgent job takes a request's turn, and is never refused."""
 
 LANGUAGE_WINDOWS: Final = 3
 """Windows without text after which the language is what the surest of them said."""
@@ -60,7 +62,8 @@ _numbers = itertools.count(1)
 
 
 class Pipeline:
-    """Transcribes files, at most `max_jobs` at once and `max_queued` more waiting, first come first served.
+    """Transcribes files: of requests at most `max_jobs` at once and `max_queued` more waiting, first come first served;
+    of jobs as many again, so that no request waits for the end of a job.
 
     `window_s`: seconds of speech packed into one inference. `in_flight`: windows of one file that the engine is given
     at once; twice its largest batch keeps it busy while results are taken.
@@ -85,7 +88,7 @@ class Pipeline:
         self.window_s = window_s
         self.in_flight = in_flight
         self._max_queued = max_queued
-        self._turns = asyncio.Semaphore(max_jobs)
+        self._turns = {"request": asyncio.Semaphore(max_jobs), "job": asyncio.Semaphore(max_jobs)}
         self._waiting = 0
         self._working = 0
         self._idle = asyncio.Event()
@@ -109,8 +112,13 @@ class Pipeline:
         on_segments: OnSegments | None = None,
         on_chunk: OnChunk | None = None,
         chunks: Sequence[Chunk] = (),
+        turn: Turn = "request",
+        on_turn: Callable[[], None] | None = None,
+        background: bool = False,
     ) -> Transcript:
         """Transcribe a file; `on_segments` is given segments in order as they become final.
+
+        `on_turn` is called when its turn has come. Windows of a file in the `background` go behind those of others.
 
         `on_chunk` is given all that is known after each window; with `chunks` of a run before, in order and from the
         first one on, this one goes on behind them and tells nothing of them again. Cancelling it ends the decoding
@@ -118,11 +126,14 @@ class Pipeline:
         segments. Raises Refused when too many files wait, UndecodableAudio or TooLarge for the file, BadInput for a
         known speaker's reference, and what the engine raises.
         """
-        async with self._counted(), self._turn():
+        async with self._counted(), self._turn(turn):
+            if on_turn is not None:
+                on_turn()
             work = _FileWork(
                 self,
                 options,
                 chunks,
+                background=background,
                 on_progress=on_progress or _ignore,
                 on_segments=on_segments or _ignore,
                 on_chunk=on_chunk or _ignore,
@@ -134,7 +145,7 @@ class Pipeline:
 
         Waits for its turn like a transcription and raises the same.
         """
-        async with self._counted(), self._turn():
+        async with self._counted(), self._turn("request"):
             return await detect_language(path, self.engine, self.vad, self.limits, model)
 
     @asynccontextmanager
@@ -149,21 +160,22 @@ class Pipeline:
                 self._idle.set()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._turns.locked() and self._waiting >= self._max_queued:
+    async def _turn(self, turn: Turn) -> AsyncIterator[None]:
+        turns = self._turns["job" if turn == "job" else "request"]
+        if turn == "request" and turns.locked() and self._waiting >= self._max_queued:
             raise Refused(
                 f"The server is full: {self._waiting} more files wait already.",
                 retry_after_s=max(5.0, self.engine.capacity().wait_s),
             )
         self._waiting += 1
         try:
-            await self._turns.acquire()
+            await turns.acquire()
         finally:
             self._waiting -= 1
         try:
             yield
         finally:
-            self._turns.release()
+            turns.release()
 
 
 class _FileWork:
@@ -175,6 +187,7 @@ class _FileWork:
         options: FileOptions,
         chunks: Sequence[Chunk],
         *,
+        background: bool,
         on_progress: OnProgress,
         on_segments: OnSegments,
         on_chunk: OnChunk,
@@ -183,6 +196,7 @@ class _FileWork:
         self._engine = pipeline.engine
         self._pipeline = pipeline
         self._options = options
+        self._background = background
         self._on_progress = on_progress
         self._on_segments = on_segments
         self._on_chunk = on_chunk
@@ -301,7 +315,16 @@ class _FileWork:
         while True:
             try:
                 return await self._engine.transcribe(
-                    Window(self.owner, Lane.FILE, deadline, 0, window.samples, self._model, options)
+                    Window(
+                        self.owner,
+                        Lane.FILE,
+                        deadline,
+                        0,
+                        window.samples,
+                        self._model,
+                        options,
+                        background=self._background,
+                    )
                 )
             except Refused as refused:
                 if self._engine.state == "draining":

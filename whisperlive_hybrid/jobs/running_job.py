@@ -25,8 +25,9 @@ from whisperlive_hybrid.jobs.bell import OUTBOX, Bell
 from whisperlive_hybrid.jobs.chunk import Chunk
 from whisperlive_hybrid.jobs.clips import Arrival, Clips
 from whisperlive_hybrid.jobs.fetching import fetch_file
+from whisperlive_hybrid.jobs.job import NORMAL
 from whisperlive_hybrid.jobs.outbox import owed
-from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.jobs.pipeline import Pipeline, Turn
 from whisperlive_hybrid.jobs.retry import RetryDecision, after_failure, after_loss
 from whisperlive_hybrid.jobs.stored import (
     content_key,
@@ -78,11 +79,12 @@ class LeaseLost(Exception):
 
 
 class RunningJob:
-    """A job that this process holds by `lease`."""
+    """A job that this process holds by `lease`, and works on when it has its `turn`."""
 
-    def __init__(self, row: JobRow, lease: str, rooms: WorkRooms) -> None:
+    def __init__(self, row: JobRow, lease: str, rooms: WorkRooms, turn: Turn) -> None:
         self.row = row
         self.lease = lease
+        self._turn = turn
         self.progress: Progress | None = None
         self._rooms = rooms
         self._clips = rooms.clips
@@ -213,7 +215,15 @@ class RunningJob:
 
         async with self._clips.blobs.local_file(clip.id, clip.size_bytes) as path:
             work = asyncio.create_task(
-                self._rooms.pipeline.transcribe(path, options, on_progress=note, on_chunk=record.add, chunks=chunks),
+                self._rooms.pipeline.transcribe(
+                    path,
+                    options,
+                    on_progress=note,
+                    on_chunk=record.add,
+                    chunks=chunks,
+                    turn=self._turn,
+                    background=self.row.priority <= NORMAL,
+                ),
                 name=f"{self.row.id} transcription",
             )
             try:

@@ -1,4 +1,8 @@
-"""Takes jobs from the queue, as many at once as may run, and keeps them while they do."""
+"""Takes jobs from the queue, as many at once as may run, and keeps them while they do.
+
+Beside these, jobs of more than normal priority, for which somebody waits, may take half of the turns of requests: so
+they need not wait for the end of others, and requests always have turns that no job takes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from whisperlive_hybrid.errors import DiskFull, HybridError
 from whisperlive_hybrid.jobs.bell import OUTBOX, QUEUE
+from whisperlive_hybrid.jobs.job import NORMAL
 from whisperlive_hybrid.jobs.outbox import owed
+from whisperlive_hybrid.jobs.pipeline import Turn
 from whisperlive_hybrid.jobs.running_job import Ending, RunningJob, WorkRooms
 from whisperlive_hybrid.jobs.transcript import Progress
 from whisperlive_hybrid.storage import deliveries, jobs, queue
@@ -41,12 +47,15 @@ class Workers:
         self._clock = rooms.clock
         self._lease_s = rooms.rules.lease_s
         self._running: dict[str, RunningJob] = {}
-        self._free = asyncio.Semaphore(max_running)
-        self._taker: asyncio.Task[None] | None = None
+        self._max_running = max_running
+        self._takers: list[asyncio.Task[None]] = []
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._taker = asyncio.create_task(self._take_jobs(), name="take jobs")
+        self._takers = [asyncio.create_task(self._take_jobs("job", self._max_running), name="take jobs")]
+        if self._max_running > 1:
+            urgent = self._take_jobs("urgent job", self._max_running // 2)
+            self._takers.append(asyncio.create_task(urgent, name="take urgent jobs"))
         self._keeper = asyncio.create_task(self._keep_leases(), name="keep jobs")
         return self
 
@@ -54,16 +63,16 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.put_back()
-        await self._end(self._keeper)
+        await self._end([] if self._keeper is None else [self._keeper])
 
     async def put_back(self) -> None:
         """Take no more jobs, and put those that run back into the queue, to be gone on with by another process."""
-        await self._end(self._taker)
+        await self._end(self._takers)
         await self._stop(list(self._running), "put back")
 
     async def drain(self) -> None:
         """Take no more jobs; return when none runs."""
-        await self._end(self._taker)
+        await self._end(self._takers)
         while self._running:
             await asyncio.wait([job.task for job in self._running.values()])
 
@@ -94,43 +103,45 @@ class Workers:
 
     # --- the queue ---
 
-    async def _take_jobs(self) -> None:
+    async def _take_jobs(self, turn: Turn, most: int) -> None:
+        free = asyncio.Semaphore(most)
         try:
             await self._rooms.pipeline.engine.ready()
         except HybridError:
             return  # the server ends with it
         with self._bell.listen(QUEUE) as listener:
             while True:
-                await self._free.acquire()
-                taking = asyncio.ensure_future(self._take())
+                await free.acquire()
+                taking = asyncio.ensure_future(self._take(turn, free))
                 try:
                     taken = await asyncio.shield(taking)
                 except asyncio.CancelledError:
                     await taking  # or a job would be held by nobody
                     raise
                 if not taken:
-                    self._free.release()
+                    free.release()
                     await listener.wait(await self._until_due())
 
-    async def _take(self) -> bool:
+    async def _take(self, turn: Turn, free: asyncio.Semaphore) -> bool:
         """Take a job and begin it; whether there was one."""
+        above = NORMAL if turn == "urgent job" else None
         lease, now = secrets.token_hex(16), self._clock()
         try:
             row = await self._database.write(
-                lambda c: queue.take_job(c, lease=lease, now=now, until=now + self._lease_s)
+                lambda c: queue.take_job(c, lease=lease, now=now, until=now + self._lease_s, above=above)
             )
         except (StoreFailed, DiskFull):
             return False  # logged there
         if row is None:
             return False
-        job = self._running[row.id] = RunningJob(row, lease, self._rooms)
-        job.task.add_done_callback(lambda _: self._ended(job))
+        job = self._running[row.id] = RunningJob(row, lease, self._rooms, turn)
+        job.task.add_done_callback(lambda _: self._ended(job, free))
         return True
 
-    def _ended(self, job: RunningJob) -> None:
+    def _ended(self, job: RunningJob, free: asyncio.Semaphore) -> None:
         if self._running.get(job.row.id) is job:
             del self._running[job.row.id]
-        self._free.release()
+        free.release()
         self._bell.ring(QUEUE, OUTBOX, job.row.id)  # equal jobs waited for this one
 
     async def _until_due(self) -> float:
@@ -172,7 +183,7 @@ class Workers:
             await asyncio.wait([job.task for job in stopped])
 
     @staticmethod
-    async def _end(task: asyncio.Task[None] | None) -> None:
-        if task is not None:
+    async def _end(tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,8 +19,10 @@ from whisperlive_hybrid.storage.rows import JobRow
 from whisperlive_hybrid.storage.tables import chunk, delivery, job
 
 
-async def take_job(connection: AsyncConnection, *, lease: str, now: float, until: float) -> JobRow | None:
-    """The next job that is due, taken; None where none is.
+async def take_job(
+    connection: AsyncConnection, *, lease: str, now: float, until: float, above: int | None = None
+) -> JobRow | None:
+    """The next job that is due, taken; None where none is. `above`: only those of a higher priority.
 
     A job waits while an equal one runs, unless it is to be computed in any case: it will find that one's result.
     """
@@ -35,7 +37,7 @@ async def take_job(connection: AsyncConnection, *, lease: str, now: float, until
     due = or_(and_(job.c.state == "queued", job.c.not_before <= now), lost)
     next_one = (
         select(job.c.id)
-        .where(due, or_(job.c.fresh, ~runs_elsewhere))
+        .where(due, or_(job.c.fresh, ~runs_elsewhere), *(() if above is None else (job.c.priority > above,)))
         .order_by(job.c.priority.desc(), job.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

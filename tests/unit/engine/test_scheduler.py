@@ -185,6 +185,54 @@ def test_a_turn_is_not_saved_up_while_no_file_waits() -> None:
     assert run(s) == ["final"]
 
 
+def background(owner: str, deadline: float = 1.0) -> Window:
+    return replace(make_window(owner, Lane.FILE, deadline=deadline), background=True)
+
+
+def test_awaited_files_go_before_background_work_and_share_no_batch_with_it() -> None:
+    s = a_scheduler(max_batch=4)
+    for window in (background("job", 0.0), background("job", 0.0), make_window("awaited", Lane.FILE, deadline=9.0)):
+        add(s, window)
+    assert run(s) == ["awaited"]
+    assert run(s) == ["job", "job"]
+
+
+def test_background_work_has_a_turn_after_some_batches_of_awaited_files() -> None:
+    s = a_scheduler(max_batch=1)
+    add(s, background("job"))
+    order: list[str] = []
+    for i in range(3 * FILE_TURN):
+        add(s, make_window(f"awaited {i}", Lane.FILE))
+        order += run(s)
+    assert order.index("job") == FILE_TURN
+
+
+def test_a_turn_of_background_work_is_not_saved_up_while_none_waits() -> None:
+    s = a_scheduler(max_batch=1)
+    for i in range(2 * FILE_TURN):
+        add(s, make_window(f"{i}", Lane.FILE))
+        run(s)
+    add(s, background("job"))
+    add(s, make_window("awaited", Lane.FILE))
+    assert run(s) == ["awaited"]
+
+
+def test_background_batches_are_short_while_files_are_awaited() -> None:
+    s = a_scheduler(max_batch=8)
+
+    def fill() -> None:
+        for i in range(8):
+            add(s, background(f"job {i}"))
+
+    fill()
+    assert len(run(s, takes=4.0)) == 8  # half a second each
+    add(s, make_window("awaited", Lane.FILE), 10.0)
+    run(s, 10.0, takes=0.5)
+    fill()
+    assert len(run(s, 11.0, takes=1.0)) == 2
+    assert len(run(s, 11.0 + LIVE_MEMORY_S, takes=3.0)) == 6
+
+
 def test_file_batches_are_short_while_there_is_live_audio() -> None:
     s = a_scheduler(max_batch=8)
 

@@ -20,7 +20,7 @@ from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
 from whisperlive_hybrid.errors import BadInput, Refused, UndecodableAudio, WorkerLost
 from whisperlive_hybrid.jobs.chunk import Chunk
 from whisperlive_hybrid.jobs.pipeline import Pipeline
-from whisperlive_hybrid.jobs.transcript import FileOptions, Progress
+from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.speech.speech import FILE_SPEECH
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
@@ -232,6 +232,33 @@ async def test_files_wait_their_turn_and_more_are_refused(vad):
     assert (await first).model == "first"
     assert (await second).model == "second"
     assert engine.asked[0].owner != engine.asked[-1].owner
+
+
+async def test_requests_do_not_wait_for_jobs_nor_jobs_for_requests(vad):
+    engine = ScriptedEngine()
+    engine.gate.clear()
+    pipeline = Pipeline(engine, vad, max_jobs=1, max_queued=0)
+    began: list[str] = []
+
+    def work(name: str, **how: Any) -> asyncio.Task[Transcript]:
+        options = FileOptions(model=name)
+        return asyncio.create_task(
+            pipeline.transcribe(CONVERSATION.path, options, on_turn=lambda: began.append(name), **how)
+        )
+
+    jobs = [work(f"job {i}", turn="job", background=True) for i in range(2)]
+    await until(lambda: engine.running == 1)
+    request = work("request")
+    await until(lambda: engine.running == 2)
+    urgent = work("urgent", turn="urgent job")
+    await until(lambda: pipeline.waiting == 2)
+    assert began == ["job 0", "request"], "the second job waits for the first, the urgent one for the request"
+    with pytest.raises(Refused):
+        await pipeline.transcribe(CONVERSATION.path, FileOptions())
+    engine.gate.set()
+    await asyncio.gather(*jobs, request, urgent)
+    assert began[2:] in (["urgent", "job 1"], ["job 1", "urgent"])
+    assert {window.model for window in engine.asked if window.background} == {"job 0", "job 1"}
 
 
 async def test_a_file_without_speech_costs_no_inference(vad, quiet_file):
