@@ -36,9 +36,9 @@ from whisperlive_hybrid.ops.loop_lag import LoopLag
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.storage.incoming import prepare_folder
 from whisperlive_hybrid.storage.records import RecordStore
+from whisperlive_hybrid.transports.admission import admission
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
 from whisperlive_hybrid.transports.live_door import LiveTerms, live_terms
-from whisperlive_hybrid.transports.websocket.admission import admission
 from whisperlive_hybrid.transports.websocket.listener import LiveListener
 from whisperlive_hybrid.transports.wyoming import WyomingDialect
 from whisperlive_hybrid.transports.wyoming_listener import WyomingListener

@@ -20,9 +20,9 @@ from tests.support.clips import Clip, clips, words
 from tests.support.live_server import LiveServer, live_server
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.live.runner import LiveLimits
+from whisperlive_hybrid.transports.admission import admission
 from whisperlive_hybrid.transports.live_door import LiveTerms
 from whisperlive_hybrid.transports.websocket import listener
-from whisperlive_hybrid.transports.websocket.admission import admission
 
 LEAST = {"uid": "u", "language": "en", "task": "transcribe", "model": "digits"}
 READY = {"uid": "u", "message": "SERVER_READY", "backend": "faster_whisper"}

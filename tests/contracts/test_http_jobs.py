@@ -296,10 +296,12 @@ def test_nothing_new_is_told_by_heartbeats(server: HttpServer, client: httpx.Cli
     assert kinds[-1] == "done"
 
 
-async def socket_events(server: HttpServer, id: str, **more: Any) -> tuple[list[dict[str, Any]], int | None]:
+async def socket_events(
+    server: HttpServer, id: str, slash: str = "", **more: Any
+) -> tuple[list[dict[str, Any]], int | None]:
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"{server.url}/ws/jobs/{id}", **more) as socket,
+        session.ws_connect(f"{server.url}/ws/jobs/{id}{slash}", **more) as socket,
     ):
         events = [json.loads(message.data) async for message in socket]
         return events, socket.close_code
@@ -312,10 +314,13 @@ async def test_events_over_a_websocket(server: HttpServer, client: httpx.Client)
     assert [e["segment"]["id"] for e in events if e["type"] == "segment"] == list(
         range(len(events[-1]["transcription"]["segments"]))
     )
+    assert (await socket_events(server, id, slash="/"))[1] == 1000
     missing, code = await socket_events(server, new_id("job"))
     assert (missing[0]["error"]["code"], code) == ("no_such_job", 4404)
     foreign, code = await socket_events(server, id, headers={"Origin": "https://evil.example"})
-    assert (foreign[0]["error"]["code"], code) == ("origin_refused", 4401)
+    assert (foreign[0]["error"]["code"], code) == ("origin_refused", 1008)
+    plain = await asyncio.to_thread(client.get, f"/ws/jobs/{id}")
+    assert (plain.status_code, plain.headers["Upgrade"]) == (426, "websocket")
 
 
 async def test_a_socket_that_is_left_is_let_go(server: HttpServer, client: httpx.Client) -> None:

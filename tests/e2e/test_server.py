@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from benchmarks.live_load import speak, speak_all
 from benchmarks.material import pcm, wav
 from tests.support.clips import clips, words
+from tests.support.http_server import wait_until
 from tests.support.running_server import RunningServer, running_server
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 
@@ -49,6 +50,34 @@ def test_live_audio_is_taken_on_the_http_port_too(server: RunningServer) -> None
     clip = clips("en")[0]
     heard = asyncio.run(speak(server.http_url.replace("http", "ws"), clip.samples(), pace=4))
     assert words(heard.text) == words(clip.text)
+
+
+@pytest.mark.parametrize("path", ["/ws/stream", "/ws/stream/", "/v1/realtime", "/v1/listen"])
+def test_a_plain_request_at_a_socket_is_told_to_upgrade(server: RunningServer, path: str) -> None:
+    answer = httpx.get(server.http_url + path)
+    assert (answer.status_code, answer.headers["Upgrade"]) == (426, "websocket")
+    assert answer.headers["Link"] == '</docs>; rel="help"'
+    assert "/docs" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime?intent=transcription", "/ws/stream?codec=pcm_s16le", "/v1/listen"])
+@pytest.mark.parametrize(("end", "status"), [("closed", "101"), ("broken off", "499")])
+async def test_the_access_log_tells_sessions_that_ended_from_broken_ones(
+    server: RunningServer, path: str, end: str, status: str
+) -> None:
+    route, _, _ = path.partition("?")
+    line = f"GET {route} "
+    before = server.log.read_text().count(line)
+    socket = await connect(server.http_url.replace("http", "ws", 1) + path)
+    if route != "/v1/listen":
+        await socket.recv()  # there is a session
+    if end == "closed":
+        await socket.close()
+    else:
+        socket.transport.abort()
+    await asyncio.to_thread(wait_until, lambda: server.log.read_text().count(line) > before, 30)
+    logged = [entry.split(line)[1].split()[0] for entry in server.log.read_text().splitlines() if line in entry]
+    assert logged[before:] == [status]
 
 
 @pytest.mark.parametrize("port", ["http", "live"])

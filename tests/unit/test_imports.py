@@ -63,6 +63,7 @@ PURE = {
     "transports/wyoming_frames.py",
     "transports/json_text.py",
     "transports/live_door.py",
+    "transports/close_codes.py",
     "transports/turnstile.py",
     "transports/realtime_settings.py",
     "transports/realtime_updates.py",

@@ -35,7 +35,8 @@ from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, 
 from whisperlive_hybrid.transports.http.door import DOORS as DOORS_KEY
 from whisperlive_hybrid.transports.http.door import HttpDoor, door_of, refusal
 from whisperlive_hybrid.transports.http.errors import WireError, unknown_error
-from whisperlive_hybrid.transports.http.services import BEGAN, REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.services import ANSWER, BEGAN, REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.sockets import was_closed
 
 __all__ = ["HttpServices", "make_app", "make_runner"]
 
@@ -111,6 +112,8 @@ def _identify() -> Middleware:
             status, size = response.status, max(0, response.body_length)
             return response
         finally:
+            if status == 499 and was_closed(request.get(ANSWER)):  # a client may be gone before its session is put away
+                status = 101
             level = logging.DEBUG if _needs_no_key(request) else logging.INFO
             elapsed_ms = round((time.monotonic() - began) * 1000)
             access_log.log(
@@ -232,6 +235,7 @@ def _refuse_unless_ready(services: HttpServices) -> None:
 
 def _common_headers(services: HttpServices) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     async def add(request: web.Request, response: web.StreamResponse) -> None:
+        request[ANSWER] = response
         response.headers["x-request-id"] = request.get(REQUEST_ID) or f"req_{secrets.token_hex(12)}"
         response.headers["Server"] = "whisperlive-hybrid"
         response.headers.setdefault("X-Content-Type-Options", "nosniff")

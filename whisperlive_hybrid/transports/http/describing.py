@@ -110,6 +110,7 @@ def faults(schema: str, *statuses: str) -> Json:
         "413": "Too large or too long.",
         "415": "The body is not of a type that is taken here.",
         "416": "Nothing of it lies in this range.",
+        "426": "Not a WebSocket's handshake.",
         "429": "Full; Retry-After says when to come again.",
         "500": "Our fault; the log tells more under the answer's x-request-id.",
         "503": "Full, loading or shutting down; Retry-After says when to come again.",

@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import aclosing
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from whisperlive_hybrid.errors import HybridError, NotFound, Unauthorized
+from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.jobs.follow import follow
 from whisperlive_hybrid.jobs.view import JobView
-from whisperlive_hybrid.ops.auth import accepted_subprotocol, check_host, check_key, check_origin
+from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.storage.ids import is_id
+from whisperlive_hybrid.transports.admission import admission
+from whisperlive_hybrid.transports.close_codes import close_code
 from whisperlive_hybrid.transports.http.api_answers import HEARTBEAT_S, Event, events_of
 from whisperlive_hybrid.transports.http.api_requests import id_of, jobs_of
-from whisperlive_hybrid.transports.http.describing import Json
+from whisperlive_hybrid.transports.http.describing import Json, faults
 from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.errors import envelope, unknown_error
 from whisperlive_hybrid.transports.http.jobs import follow_batch
 from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.sockets import CLOSE_WITHIN_S, SLASH, require_upgrade
 
 log = logging.getLogger(__name__)
-
-CLOSE_WITHIN_S: Final = 5.0
-UNAUTHORIZED, NOT_FOUND, FAILED, GOING_AWAY = 4401, 4404, 1011, 1001
 
 
 def routes(services: HttpServices) -> list[web.RouteDef]:
     """The route of this door."""
 
+    admit = admission(services.settings)
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        require_upgrade(request)
         chosen = accepted_subprotocol(request.headers)
         socket = web.WebSocketResponse(
             heartbeat=20.0,
@@ -45,7 +47,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
         await socket.prepare(request)
         # A browser cannot read a refused handshake: it is told in words, and by the code of the close.
         try:
-            _let_in(services, request)
+            admit(request.headers, request.query, request.headers.get("Origin"))
             await _tell(services, request, socket)
             await socket.close()
         except HybridError as error:
@@ -57,14 +59,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
             await _refuse(socket, unknown_error(request[REQUEST_ID]))
         return socket
 
-    return [web.get("/ws/jobs/{id}", handle)]
-
-
-def _let_in(services: HttpServices, request: web.Request) -> None:
-    settings, host = services.settings, request.headers.get("Host")
-    check_origin(settings, request.headers.get("Origin"), host)
-    check_host(settings, host)
-    check_key(settings, request.headers, request.query, now=time.time())
+    return [web.get("/ws/jobs/{id}" + SLASH, handle)]
 
 
 async def _tell(services: HttpServices, request: web.Request, socket: web.WebSocketResponse) -> None:
@@ -106,10 +101,9 @@ async def _until_closed(socket: web.WebSocketResponse) -> None:
 
 
 async def _refuse(socket: web.WebSocketResponse, error: HybridError) -> None:
-    code = UNAUTHORIZED if isinstance(error, Unauthorized) else NOT_FOUND if isinstance(error, NotFound) else FAILED
     try:
         await socket.send_str(msgspec.json.encode({"type": "error", **envelope(error)}).decode())
-        await socket.close(code=code, message=error.message.encode()[:123])
+        await socket.close(code=close_code(error), message=error.message.encode()[:123])
     except (ConnectionError, RuntimeError):
         return
 
@@ -122,7 +116,7 @@ def _paths() -> Json:
                 "operationId": "jobSocket",
                 "summary": "A job's events over a WebSocket",
                 "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
-                "responses": {"101": {"description": "A WebSocket."}},
+                "responses": {"101": {"description": "A WebSocket."}, **faults("Error", "426")},
             }
         }
     }

@@ -15,25 +15,22 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.runner import LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
+from whisperlive_hybrid.transports.admission import Admit, admission
 from whisperlive_hybrid.transports.connection import (
     ConnectionLost,
     Message,
     refuse,
     serve_connection,
 )
-from whisperlive_hybrid.transports.http.describing import (
-    Json,
-)
+from whisperlive_hybrid.transports.http.describing import Json, faults
 from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.sockets import CLOSE_WITHIN_S, require_upgrade
 from whisperlive_hybrid.transports.live_door import Handshake, LiveDoor, LiveTerms, live_terms
 from whisperlive_hybrid.transports.rationed import ration
 from whisperlive_hybrid.transports.turnstile import Turnstile
-from whisperlive_hybrid.transports.websocket.admission import admission
 from whisperlive_hybrid.transports.websocket.doors import DOORS
-from whisperlive_hybrid.transports.websocket.listener import Admit, ChooseSubprotocol
-
-CLOSE_WITHIN_S: Final = 5.0
+from whisperlive_hybrid.transports.websocket.listener import ChooseSubprotocol
 
 
 class HttpSocketConnection:
@@ -138,6 +135,7 @@ def live_socket(
             admit(request.headers, request.query, request.headers.get("Origin"))
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        require_upgrade(request)
         handshake = Handshake.of(request.raw_path, request.headers)
         if door.refuse_handshake is not None:  # the path's own door says why
             let_in(request)
@@ -171,7 +169,7 @@ def _paths() -> Json:
         "tags": ["Live"],
         "operationId": "stream",
         "summary": "Live audio over a WebSocket; see the protocol's own page",
-        "responses": {"101": {"description": "A WebSocket, protocol 1."}},
+        "responses": {"101": {"description": "A WebSocket, protocol 1."}, **faults("Error", "426")},
     }
     return {"/ws/stream": {"get": socket}}
 

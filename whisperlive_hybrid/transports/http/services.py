@@ -24,6 +24,9 @@ REQUEST_ID = web.RequestKey("request_id", str)
 BEGAN = web.RequestKey("began", float)
 """Of a request: when it came, on the monotonic clock."""
 
+ANSWER = web.RequestKey("answer", web.StreamResponse)
+"""Of a request: its answer, as soon as that has begun."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpServices:

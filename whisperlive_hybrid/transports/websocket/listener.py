@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.runner import LiveService
+from whisperlive_hybrid.transports.admission import Admit
 from whisperlive_hybrid.transports.connection import (
     MAX_MESSAGE_BYTES,
     ConnectionLost,
@@ -30,8 +31,6 @@ from whisperlive_hybrid.transports.websocket.doors import door_at
 
 log = logging.getLogger(__name__)
 
-Admit: TypeAlias = Callable[[Mapping[str, str], Mapping[str, str], str | None], None]
-"""(headers, query, origin): raises Unauthorized or Refused for a caller that may not come in."""
 ChooseSubprotocol: TypeAlias = Callable[[Mapping[str, str]], str | None]
 """(headers): the subprotocol to answer with."""
 

@@ -12,17 +12,12 @@ from whisperlive_hybrid.engine.hypothesis import Word
 from whisperlive_hybrid.errors import (
     BadInput,
     HybridError,
-    ModelUnavailable,
-    NotFound,
-    Refused,
-    TooLarge,
-    Unauthorized,
-    UndecodableAudio,
 )
 from whisperlive_hybrid.live import events
 from whisperlive_hybrid.live.commands import Audio, Command, Flush, LiveOptions, Ping, Resume, Start, Stop
 from whisperlive_hybrid.live.events import Event, failed_by
 from whisperlive_hybrid.live.replay import Numbered
+from whisperlive_hybrid.transports.close_codes import close_code
 from whisperlive_hybrid.transports.connection import BadStart, Dialect, Message, Refusal
 from whisperlive_hybrid.transports.json_text import json_object
 from whisperlive_hybrid.transports.live_door import LiveDoor
@@ -121,35 +116,6 @@ class NativeDialect(Dialect):
 DOOR: Final = LiveDoor(
     "native", ("/ws/stream",), lambda handshake, terms: NativeDialect(handshake.query, terms.defaults)
 )
-
-
-def close_code(error: HybridError) -> int:
-    """The WebSocket close code for an error that ends a connection."""
-    match error:
-        case Unauthorized(code="origin_refused" | "host_refused"):
-            return 1008
-        case Unauthorized():
-            return 4401
-        case Refused(code="shutting_down" | "draining"):
-            return 1012
-        case Refused():
-            return 1013
-        case NotFound(kind="session" | "event"):
-            return 4404
-        case TooLarge():
-            return 1009
-        case UndecodableAudio():
-            return 1003
-        case BadInput(code="unknown_codec"):
-            return 1003
-        case BadInput(code="idle"):
-            return 4408
-        case BadInput() | NotFound() | ModelUnavailable():
-            return 4400
-        case HybridError(code="already_started"):
-            return 4400
-        case _:
-            return 1011
 
 
 def encode(numbered: Numbered) -> str:

@@ -1,13 +1,16 @@
-"""Who may come in by the live doors, as the settings have it."""
+"""Who may open a WebSocket, as the settings have it: one rule for all paths on both ports."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.ops.auth import check_host, check_key, check_origin, one_value
-from whisperlive_hybrid.transports.websocket.listener import Admit
+
+Admit: TypeAlias = Callable[[Mapping[str, str], Mapping[str, str], str | None], None]
+"""(headers, query, origin): raises Unauthorized or Refused for a caller that may not come in."""
 
 
 def admission(settings: Settings) -> Admit:

@@ -5,8 +5,8 @@ from websockets.datastructures import Headers
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.errors import BadInput, Unauthorized
+from whisperlive_hybrid.transports.admission import admission
 from whisperlive_hybrid.transports.live_door import live_terms
-from whisperlive_hybrid.transports.websocket.admission import admission
 
 OURS = {"Host": "localhost:5050"}
 
