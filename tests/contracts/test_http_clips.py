@@ -242,8 +242,43 @@ def test_lists_and_pages(client: httpx.Client) -> None:
     answer = client.get("/api/transcription", params={"q": word, "clip_id": ids[0]})
     check(answer, "/api/transcription", "get")
     assert [row["clip_id"] for row in answer.json()["transcriptions"]] == [ids[0]]
+    assert answer.json()["transcriptions"][0]["name"] == OTHER.path.name
     assert client.get("/api/transcription", params={"q": "xylophone"}).json()["transcriptions"] == []
     assert client.get("/api/audio", params={"until": "2001-01-01T00:00:00Z"}).json()["clips"] == []
+
+
+def test_a_search_says_where_in_the_audio_the_words_are(client: httpx.Client) -> None:
+    id = clip_id(client, TALK)
+    options = {"clip_id": id, "word_timestamps": "true"}
+    segments = client.post("/api/transcribe", params=options).json()["segments"]
+    spoken = [(word["word"].strip(",.").lower(), word["start"]) for s in segments for word in s["words"]]
+    word = spoken[len(spoken) // 2][0]
+    whole = {"clip_id": id, "q": word}
+    answer = client.get("/api/transcription", params=whole)
+    check(answer, "/api/transcription", "get")
+    (found,) = answer.json()["transcriptions"]
+    with_it = [s for s in segments if word in words(s["text"])]
+    assert found["match_count"] == len(with_it) > 0
+    assert found["text"]
+    by_id = {s["id"]: s for s in segments}
+    for match in found["matches"]:
+        segment = by_id[match["segment_id"]]
+        said_at = next(w["start"] for w in segment["words"] if w["word"].strip(",.").lower() == word)
+        assert (match["start"], match["end"]) == (said_at, segment["end"])
+        assert {piece["text"].lower() for piece in match["snippet"] if piece["match"]} == {word}
+        assert "".join(piece["text"] for piece in match["snippet"]).strip("…") in segment["text"]
+    part = {"clip_id": id, "q": word[:2]}
+    assert client.get("/api/transcription", params=part).json()["transcriptions"] == []
+    typed = client.get("/api/transcription", params={**part, "prefix": "true", "text": "false"})
+    check(typed, "/api/transcription", "get")
+    (found,) = typed.json()["transcriptions"]
+    assert found["text"] is None
+    assert any(piece["match"] for match in found["matches"] for piece in match["snippet"])
+    for nothing in ("!", "'", '"', "\\", "a:* | b"):
+        assert client.get("/api/transcription", params={"q": nothing, "prefix": "true"}).status_code == 200
+    (listed,) = client.get("/api/transcription", params={"clip_id": id}).json()["transcriptions"]
+    assert "matches" not in listed
+    client.delete(f"/api/audio/{id}")
 
 
 def test_a_clip_goes_with_its_transcription(server: HttpServer, client: httpx.Client) -> None:

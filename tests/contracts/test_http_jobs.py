@@ -146,6 +146,9 @@ def test_the_queue_and_its_order(server: HttpServer, client: httpx.Client) -> No
         listed = client.get("/api/jobs", params={"state": "queued,running"})
         check(listed, "/api/jobs", "get")
         assert [each["job_id"] for each in listed.json()["jobs"]] == [sooner, later, *reversed(running)]
+        assert [each["queue_place"] for each in listed.json()["jobs"]] == [0, 1, None, None]
+        assert {each["name"] for each in listed.json()["jobs"]} == {CLIP.path.name}
+        assert listed.json()["batches"] == []
         assert listed.json()["counts"]["queued"] == 2
         assert error(client.get(f"/api/jobs/{later}/result")) == (409, "job_queued")
         assert error(client.delete(f"/api/jobs/{running[0]}")) == (409, "job_running")
@@ -350,6 +353,11 @@ def test_a_batch_of_clips(client: httpx.Client) -> None:
     check(shown, "/api/jobs/{id}", "get")
     assert (shown.json()["name"], shown.json()["progress"], shown.json()["counts"]) == ("two", 1.0, {"done": 2})
     assert [each["clip_id"] for each in shown.json()["jobs"]] == ids
+    assert [each["name"] for each in shown.json()["jobs"]] == [CLIP.path.name, OTHER.path.name]
+    listed = client.get("/api/jobs", params={"batch_id": batch, "limit": 1})
+    check(listed, "/api/jobs", "get")
+    (summary,) = listed.json()["batches"]
+    assert summary == {name: value for name, value in shown.json().items() if name not in ("jobs", "seconds_left")}
     result = client.get(f"/api/jobs/{batch}/result")
     rows = [json.loads(line) for line in result.text.splitlines()]
     assert [words(row["transcription"]["text"]) for row in rows] == [words(CLIP.text), words(OTHER.text)]

@@ -286,6 +286,31 @@ async def test_places_in_the_queue(database: Database) -> None:
     urgent, *_ = await add_jobs(database, 1, priority=5)
     for row, place in [(urgent, 0), *zip(rows, (1, 2, 3), strict=True)]:
         assert await database.read(lambda c, r=row: jobs.queue_place(c, r)) == place  # type: ignore[misc]
+    taken = await take(database)
+    assert taken is not None
+    assert taken.id == urgent.id
+    asked = [urgent.id, rows[2].id, rows[1].id, "job_none"]
+    assert await database.read(lambda c: jobs.queue_places(c, asked)) == {rows[1].id: 1, rows[2].id: 2}
+
+
+async def test_how_far_batches_are(database: Database) -> None:
+    batch, empty = BatchRow("batch_1", "talks", NOW), BatchRow("batch_2", "", NOW)
+    clip = make_clip()
+    rows = [make_job(clip.id, batch_id=batch.id, total_s=s) for s in (4.0, 6.0, None)]
+
+    async def work(c: AsyncConnection) -> None:
+        await clips.insert_clip(c, clip)
+        await jobs.insert_jobs(c, rows, batch)
+        await jobs.insert_jobs(c, [], empty)
+        await jobs.change_job(c, rows[0].id, ["queued"], state="done", done_s=4.0)
+        await jobs.change_job(c, rows[1].id, ["queued"], done_s=1.5)
+
+    await database.write(work)
+    found = await database.read(lambda c: jobs.batch_totals(c, [batch.id, empty.id, "batch_none"]))
+    assert {each.row: set(each.states) for each in found} == {
+        batch: {jobs.StateTotals("done", 1, 4.0, 4.0), jobs.StateTotals("queued", 2, 1.5, 6.0)},
+        empty: set(),
+    }
 
 
 async def test_a_job_whose_worker_died_is_taken_by_another(database: Database) -> None:
@@ -410,6 +435,41 @@ async def test_transcripts_are_found_by_their_words(database: Database, words: s
     await database.write(work)
     page = await database.read(lambda c: transcripts.page_of_transcripts(c, words=words, after=None, limit=9))
     assert {"one" if row.job_id == one.id else "two" for row in page.items} == found
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("sev", {"one", "three"}),
+        ("six SEV", {"one"}),
+        ("sev six", set()),
+        ("elf zwö", {"two"}),
+        ("e", {"one", "two"}),
+        ("seven's", {"three"}),
+        ("it sevens", set()),
+        ('sev"', {"one", "three"}),
+        ("sev'", {"one", "three"}),
+        ("sev\\", {"one", "three"}),
+        ("sev:*", {"one", "three"}),
+        ("six & sev", {"one"}),
+        ("!", set()),
+        (" ", set()),
+    ],
+)
+async def test_the_last_word_may_be_a_beginning(database: Database, words: str, found: set[str]) -> None:
+    one, two, three = await add_jobs(database, 3)
+    names = {one.id: "one", two.id: "two", three.id: "three"}
+
+    async def work(c: AsyncConnection) -> None:
+        await transcripts.insert_transcript(c, make_transcript(one, "six, seven; eight"))
+        await transcripts.insert_transcript(c, make_transcript(two, "Elf, zwölf"))
+        await transcripts.insert_transcript(c, make_transcript(three, "it is seven's"))
+
+    await database.write(work)
+    page = await database.read(
+        lambda c: transcripts.page_of_transcripts(c, words=words, prefix=True, after=None, limit=9)
+    )
+    assert {names[row.job_id] for row in page.items} == found
 
 
 async def test_a_job_has_one_transcript(database: Database) -> None:

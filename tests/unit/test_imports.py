@@ -55,6 +55,7 @@ PURE = {
     "jobs/cues.py",
     "jobs/formats.py",
     "jobs/growing.py",
+    "jobs/places.py",
     "transports/start_options.py",
     "transports/deepgram_wire.py",
     "transports/websocket/deepgram.py",

@@ -31,9 +31,9 @@ from whisperlive_hybrid.jobs.stored import (
 from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
 from whisperlive_hybrid.jobs.view import JobView, view_of
 from whisperlive_hybrid.jobs.workers import Workers
-from whisperlive_hybrid.storage import deliveries, jobs, transcripts
+from whisperlive_hybrid.storage import clips, deliveries, jobs, transcripts
 from whisperlive_hybrid.storage.ids import new_id
-from whisperlive_hybrid.storage.jobs import JobFilter
+from whisperlive_hybrid.storage.jobs import BatchTotals, JobFilter
 from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow, Page, TranscriptRow
 
 LONG_BYTES: Final = 100_000
@@ -59,7 +59,7 @@ class JobService:
 
     def __init__(
         self,
-        clips: Clips,
+        kept: Clips,
         bell: Bell,
         workers: Workers,
         courier: Courier,
@@ -67,8 +67,8 @@ class JobService:
         max_queued: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.clips = clips
-        self.database = clips.database
+        self.clips = kept
+        self.database = kept.database
         self.workers = workers
         self.courier = courier
         self.bell = bell
@@ -130,28 +130,47 @@ class JobService:
 
     async def get(self, id: str) -> JobView:
         """The job. Raises NotFound."""
-        row, place = await self.database.read(lambda c: with_place(c, id))
-        return view_of(row, self.workers, place)
 
-    async def page(self, which: JobFilter, *, after: str | None, limit: int) -> Page[JobView]:
-        """Jobs, newest first."""
-        found = await self.database.read(lambda c: jobs.page_of_jobs(c, which, after=after, limit=limit))
-        return Page(tuple(view_of(row, self.workers) for row in found.items), found.after)
+        async def work(c: AsyncConnection) -> tuple[JobRow, int | None, dict[str, str]]:
+            row, place = await with_place(c, id)
+            return row, place, await clips.clip_names(c, _clip_ids([row]))
+
+        row, place, names = await self.database.read(work)
+        return view_of(row, self.workers, place, names.get(row.clip_id or ""))
+
+    async def page(
+        self, which: JobFilter, *, after: str | None, limit: int
+    ) -> tuple[Page[JobView], list[BatchTotals], dict[str, int]]:
+        """Jobs, newest first; the batches that they are of, newest first; how many jobs there are in each state."""
+
+        async def work(
+            c: AsyncConnection,
+        ) -> tuple[Page[JobRow], list[JobView], list[BatchTotals], dict[str, int]]:
+            found = await jobs.page_of_jobs(c, which, after=after, limit=limit)
+            batches = list(dict.fromkeys(row.batch_id for row in found.items if row.batch_id is not None))
+            totals = await jobs.batch_totals(c, batches) if batches else []
+            totals.sort(key=lambda each: each.row.id, reverse=True)
+            return found, await self._views(c, found.items), totals, await jobs.count_jobs(c)
+
+        found, views, totals, counts = await self.database.read(work)
+        return Page(tuple(views), found.after), totals, counts
 
     async def batch(self, id: str) -> tuple[BatchRow, list[JobView]]:
         """A batch and its jobs in order. Raises NotFound."""
 
-        async def work(connection: AsyncConnection) -> tuple[BatchRow | None, list[JobRow]]:
-            return await jobs.get_batch(connection, id), await jobs.jobs_of_batch(connection, id)
+        async def work(c: AsyncConnection) -> tuple[BatchRow | None, list[JobView]]:
+            return await jobs.get_batch(c, id), await self._views(c, await jobs.jobs_of_batch(c, id))
 
-        batch, rows = await self.database.read(work)
+        batch, views = await self.database.read(work)
         if batch is None:
             raise no_job(id)
-        return batch, [view_of(row, self.workers) for row in rows]
+        return batch, views
 
-    async def counts(self) -> dict[str, int]:
-        """How many jobs there are in each state that any is in."""
-        return await self.database.read(jobs.count_jobs)
+    async def _views(self, connection: AsyncConnection, rows: Sequence[JobRow]) -> list[JobView]:
+        queued = [row.id for row in rows if row.state == "queued"]
+        places = await jobs.queue_places(connection, queued) if queued else {}
+        names = await clips.clip_names(connection, _clip_ids(rows))
+        return [view_of(row, self.workers, places.get(row.id), names.get(row.clip_id or "")) for row in rows]
 
     async def cancel(self, id: str) -> JobView:
         """Cancel a job that is not over; one that runs is stopped at once, or within a second where another process
@@ -262,14 +281,6 @@ class JobService:
             f"The clip {clip_id!r} has no transcription.", kind="transcription", id=clip_id, code="no_transcription"
         )
 
-    async def transcripts(
-        self, *, clip_id: str | None = None, words: str | None = None, after: str | None, limit: int
-    ) -> Page[TranscriptRow]:
-        """Transcripts, newest first; `words`: those with all of these in their text."""
-        return await self.database.read(
-            lambda c: transcripts.page_of_transcripts(c, clip_id=clip_id, words=words, after=after, limit=limit)
-        )
-
     async def delete_transcripts(self, clip_id: str) -> None:
         """Forget the clip's transcripts and their jobs. Raises NotFound where there are none, Conflict while a job for
         the clip is not over."""
@@ -326,6 +337,10 @@ async def _locked(connection: AsyncConnection, id: str) -> JobRow:
     if row is None:
         raise no_job(id)
     return row
+
+
+def _clip_ids(rows: Sequence[JobRow]) -> set[str]:
+    return {row.clip_id for row in rows if row.clip_id is not None}
 
 
 async def with_place(connection: AsyncConnection, id: str) -> tuple[JobRow, int | None]:

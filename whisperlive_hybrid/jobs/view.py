@@ -32,6 +32,8 @@ class JobView:
     """Until it is done, as far as can be told."""
     place: int | None
     """How many queued jobs go before it; None unless it is queued."""
+    name: str | None
+    """Of its clip; None while there is none."""
 
     @property
     def progress(self) -> float:
@@ -41,8 +43,8 @@ class JobView:
         return min(self.done_s / self.total_s, 1.0) if self.total_s else 0.0
 
 
-def view_of(row: JobRow, watch: Watch, place: int | None = None) -> JobView:
-    """The view of a job; `place` where it is queued."""
+def view_of(row: JobRow, watch: Watch, place: int | None = None, name: str | None = None) -> JobView:
+    """The view of a job; `place` where it is queued, `name` of its clip."""
     here = watch.progress(row.id) if row.state == "running" else None
     stage, done_s, total_s = row.state, row.done_s, row.total_s
     if row.state == "running":
@@ -54,4 +56,4 @@ def view_of(row: JobRow, watch: Watch, place: int | None = None) -> JobView:
         done_s = done_s if here.stage == "decoding" else max(done_s, here.done_s)
     pace = watch.pace(row.id) if row.state == "running" else None
     left_s = max(total_s - done_s, 0.0) / pace if total_s and pace else None
-    return JobView(row, stage, done_s, total_s, left_s, place)
+    return JobView(row, stage, done_s, total_s, left_s, place, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,12 @@ async def get_clips(connection: AsyncConnection, ids: Sequence[str]) -> dict[str
     """Those of the clips that there are."""
     rows = await connection.execute(select(clip).where(clip.c.id.in_(ids)))
     return {row.id: _clip(row) for row in rows}
+
+
+async def clip_names(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
+    """What those of the clips are called that there are."""
+    rows = await connection.execute(select(clip.c.id, clip.c.name).where(clip.c.id.in_(ids)))
+    return {id: name for id, name in rows}
 
 
 async def page_of_clips(

@@ -25,6 +25,24 @@ class JobFilter:
     until: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StateTotals:
+    """The jobs of a batch that are in one state."""
+
+    state: str
+    n: int
+    done_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTotals:
+    """A batch, and its jobs by state."""
+
+    row: BatchRow
+    states: tuple[StateTotals, ...]
+
+
 async def insert_jobs(connection: AsyncConnection, rows: Sequence[JobRow], of: BatchRow | None = None) -> None:
     """Queue jobs. Raises IntegrityError where a clip is gone."""
     if of is not None:
@@ -75,6 +93,25 @@ async def queue_place(connection: AsyncConnection, row: JobRow) -> int:
     before = or_(job.c.priority > row.priority, and_(job.c.priority == row.priority, job.c.id < row.id))
     query = select(func.count()).select_from(job).where(job.c.state == "queued", before)
     return int((await connection.execute(query)).scalar_one())
+
+
+async def queue_places(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, int]:
+    """The same for several jobs at once; those that are not queued have none."""
+    place = (func.row_number().over(order_by=(job.c.priority.desc(), job.c.id)) - 1).label("place")
+    queue = select(job.c.id, place).where(job.c.state == "queued").subquery()
+    rows = await connection.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(ids)))
+    return {id: place for id, place in rows}
+
+
+async def batch_totals(connection: AsyncConnection, ids: Sequence[str]) -> list[BatchTotals]:
+    """How far these batches are, without a look at each of their jobs."""
+    columns = (func.count(), func.sum(job.c.done_s), func.sum(func.coalesce(job.c.total_s, 0.0)))
+    query = select(job.c.batch_id, job.c.state, *columns).where(job.c.batch_id.in_(ids))
+    states: dict[str, list[StateTotals]] = {}
+    for id, *totals in await connection.execute(query.group_by(job.c.batch_id, job.c.state)):
+        states.setdefault(id, []).append(StateTotals(*totals))
+    rows = (BatchRow(**row._mapping) for row in await connection.execute(select(batch).where(batch.c.id.in_(ids))))
+    return [BatchTotals(row, tuple(states.get(row.id, ()))) for row in rows]
 
 
 async def change_job(connection: AsyncConnection, id: str, states: Sequence[str], /, **values: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, Row, delete, false, func, literal_column, select
 from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -48,15 +48,17 @@ async def page_of_transcripts(
     *,
     clip_id: str | None = None,
     words: str | None = None,
+    prefix: bool = False,
     after: str | None = None,
     limit: int,
 ) -> Page[TranscriptRow]:
-    """Transcripts, newest job first. `words`: only those with all of these words in their text."""
+    """Transcripts, newest job first. `words`: only those with all of these words in their text; `prefix`: the last of
+    them may be the beginning of a word."""
     query = select(*_COLUMNS, transcript.c.job_id.label("id"))
     if clip_id is not None:
         query = query.where(transcript.c.clip_id == clip_id)
     if words is not None:
-        query = query.where(_has_words(connection, words))
+        query = query.where(_has_words(connection, words, prefix))
     return await page(connection, query, transcript.c.job_id, _row, after=after, limit=limit)
 
 
@@ -65,12 +67,21 @@ async def delete_transcripts_of_clip(connection: AsyncConnection, clip_id: str) 
     return (await connection.execute(delete(transcript).where(transcript.c.clip_id == clip_id))).rowcount
 
 
-def _has_words(connection: AsyncConnection, words: str) -> ColumnElement[bool]:
+def _has_words(connection: AsyncConnection, words: str, prefix: bool) -> ColumnElement[bool]:
+    listed = words.split()
+    if not listed:
+        return false()
     if connection.dialect.name == "postgresql":
-        vector = func.to_tsvector(literal_column("'simple'"), transcript.c.text)
-        return vector.op("@@")(func.plainto_tsquery(literal_column("'simple'"), words))
+        simple: ColumnElement[Any] = literal_column("'simple'")
+        sought: ColumnElement[Any] = func.plainto_tsquery(simple, words)
+        if prefix:
+            # Quoted, so that none of its characters is an operator
+            # (https://www.postgresql.org/docs/current/datatype-textsearch.html#DATATYPE-TSQUERY).
+            last = "'" + listed[-1].replace("\\", "\\\\").replace("'", "''") + "':*"
+            sought = func.plainto_tsquery(simple, " ".join(listed[:-1])).op("&&")(func.to_tsquery(simple, last))
+        return func.to_tsvector(simple, transcript.c.text).op("@@")(sought)
     # Each word as a string of its own, so that none is taken for an operator (https://sqlite.org/fts5.html, 3.1).
-    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
+    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in listed) + (" *" if prefix else "")
     found = sql("SELECT rowid FROM transcript_search WHERE transcript_search MATCH :words").bindparams(words=quoted)
     return transcript.c.number.in_(found.columns(transcript.c.number))
 

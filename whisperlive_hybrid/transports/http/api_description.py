@@ -174,6 +174,7 @@ def api_schemas() -> Json:
         "job_id": TEXT,
         "batch_id": MAYBE_TEXT,
         "clip_id": described(MAYBE_TEXT, "Null while the file is still to be fetched."),
+        "name": described(MAYBE_TEXT, "Of the clip."),
         "source_url": MAYBE_TEXT,
         "model": TEXT,
         "priority": WHOLE,
@@ -197,6 +198,18 @@ def api_schemas() -> Json:
         "jobs": list_of(ref("Job")),
         "links": LINKS,
     }
+    summary = {name: schema for name, schema in batch.items() if name not in ("jobs", "seconds_left")}
+    match: Json = object_of(
+        "segment_id start end speaker_label snippet",
+        segment_id=WHOLE,
+        start=described(SECONDS, "Of the first of the words where word times are known, else of the segment."),
+        end=described(SECONDS, "Of the segment."),
+        speaker_label=MAYBE_TEXT,
+        snippet=described(
+            list_of(object_of("text match", text=TEXT, match=described(FLAG, "Whether it is one of the words."))),
+            "The segment's text, cut where it is long.",
+        ),
+    )
     transcription: Json = object_of(
         "clip_id job_id model language language_probability duration text segments",
         clip_id=TEXT,
@@ -246,5 +259,7 @@ def api_schemas() -> Json:
         "Transcription": transcription,
         "Job": object_of(" ".join(job), **job),
         "Batch": object_of(" ".join(batch), **batch),
+        "BatchSummary": object_of(" ".join(summary), **summary),
+        "Match": match,
         "JobEvent": event,
     }

@@ -8,8 +8,10 @@ from typing import Any
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput, Conflict, HybridError, Unavailable
 from whisperlive_hybrid.jobs import formats
+from whisperlive_hybrid.jobs.search import Found
 from whisperlive_hybrid.jobs.transcript import Transcript
 from whisperlive_hybrid.jobs.view import JobView
+from whisperlive_hybrid.storage.jobs import BatchTotals
 from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow
 
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
@@ -74,6 +76,7 @@ def job_object(view: JobView) -> dict[str, Any]:
         "job_id": row.id,
         "batch_id": row.batch_id,
         "clip_id": row.clip_id,
+        "name": view.name,
         "source_url": row.source_url,
         "model": row.model,
         "priority": row.priority,
@@ -129,12 +132,59 @@ def batch_object(batch: BatchRow, views: list[JobView]) -> dict[str, Any]:
         "seconds_left": max(left) if left else None,
         "counts": {state: states.count(state) for state in sorted(set(states))},
         "jobs": [job_object(view) for view in views],
-        "links": {
-            "self": f"/api/jobs/{batch.id}",
-            "events": f"/api/jobs/{batch.id}/events",
-            "result": f"/api/jobs/{batch.id}/result",
-        },
+        "links": batch_links(batch.id),
     }
+
+
+def batch_totals_object(batch: BatchTotals) -> dict[str, Any]:
+    """A batch in a list: as a whole, without its jobs."""
+    total_s = sum(each.total_s for each in batch.states)
+    n = sum(each.n for each in batch.states)
+    if total_s:
+        share = sum(each.total_s if each.state == "done" else each.done_s for each in batch.states) / total_s
+    else:
+        share = sum(each.n for each in batch.states if each.state == "done") / n if n else 1.0
+    return {
+        "job_id": batch.row.id,
+        "name": batch.row.name,
+        "created": moment(batch.row.created_at),
+        "state": batch_state([each.state for each in batch.states]),
+        "progress": round(min(share, 1.0), 4),
+        "total_s": total_s,
+        "counts": {each.state: each.n for each in sorted(batch.states, key=lambda each: each.state)},
+        "links": batch_links(batch.row.id),
+    }
+
+
+def batch_links(id: str) -> dict[str, str]:
+    """Where the batch's things are."""
+    return {"self": f"/api/jobs/{id}", "events": f"/api/jobs/{id}/events", "result": f"/api/jobs/{id}/result"}
+
+
+def found_object(found: Found, *, searched: bool, text: bool) -> dict[str, Any]:
+    """A transcription in a list, with the places where the words are that it was found by."""
+    row = found.row
+    shown: dict[str, Any] = {
+        "clip_id": row.clip_id,
+        "job_id": row.job_id,
+        "name": found.name,
+        "created": moment(row.created_at),
+        "text": row.text if text else None,
+        "links": {**clip_links(row.clip_id), "result": f"/api/jobs/{row.job_id}/result"},
+    }
+    if searched:
+        shown["match_count"] = found.n_places
+        shown["matches"] = [
+            {
+                "segment_id": place.segment,
+                "start": place.start,
+                "end": place.end,
+                "speaker_label": place.speaker,
+                "snippet": [{"text": piece.text, "match": piece.match} for piece in place.snippet],
+            }
+            for place in found.places
+        ]
+    return shown
 
 
 def batch_state(states: list[str]) -> str:

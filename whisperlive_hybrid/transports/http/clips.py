@@ -20,6 +20,7 @@ from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.jobs.clips import Arrival
 from whisperlive_hybrid.jobs.follow import JobNews, follow
 from whisperlive_hybrid.jobs.once import Key, once, replay
+from whisperlive_hybrid.jobs.search import search
 from whisperlive_hybrid.jobs.service import JobRequest, JobService
 from whisperlive_hybrid.jobs.transcript import Transcript
 from whisperlive_hybrid.jobs.view import JobView
@@ -36,8 +37,8 @@ from whisperlive_hybrid.transports.http.api_objects import (
     clip_links,
     clip_object,
     failure,
+    found_object,
     job_links,
-    moment,
 )
 from whisperlive_hybrid.transports.http.api_requests import (
     id_of,
@@ -233,19 +234,11 @@ class _ClipsDoor:
         """GET /api/transcription."""
         jobs, form = jobs_of(self.services), Form(query_fields(request))
         clip_id, words = form.text("clip_id", max_chars=64), form.text("q", max_chars=1000)
+        prefix, text = bool(form.flag("prefix")), form.flag("text") is not False
         after, limit = page_of(form)
-        refuse_unknown(form, ("clip_id", "q", "after", "limit"))
-        page = await jobs.transcripts(clip_id=clip_id, words=words, after=after, limit=limit)
-        shown = [
-            {
-                "clip_id": row.clip_id,
-                "job_id": row.job_id,
-                "created": moment(row.created_at),
-                "text": row.text,
-                "links": {**clip_links(row.clip_id), "result": f"/api/jobs/{row.job_id}/result"},
-            }
-            for row in page.items
-        ]
+        refuse_unknown(form, ("clip_id", "q", "prefix", "text", "after", "limit"))
+        page = await search(jobs.database, clip_id=clip_id, words=words, prefix=prefix, after=after, limit=limit)
+        shown = [found_object(found, searched=words is not None, text=text) for found in page.items]
         return json_response({"transcriptions": shown, "after": page.after})
 
     async def transcription(self, request: web.Request) -> web.Response:

@@ -22,9 +22,12 @@ from whisperlive_hybrid.transports.http.api_description import (
     transcription_answer,
 )
 from whisperlive_hybrid.transports.http.describing import (
+    FLAG,
     MAYBE_TEXT,
     TEXT,
+    WHOLE,
     Json,
+    described,
     form_schema,
     list_of,
     object_of,
@@ -68,7 +71,17 @@ def clips_paths() -> Json:
     }
     clip_id = {**query("clip_id", TEXT, "Of the clip."), "required": True}
     listed = object_of(
-        "clip_id job_id created text links", clip_id=TEXT, job_id=TEXT, created=TIME, text=TEXT, links=LINKS
+        "clip_id job_id name created text links",
+        clip_id=TEXT,
+        job_id=TEXT,
+        name=described(TEXT, "Of the clip."),
+        created=TIME,
+        text=described(MAYBE_TEXT, "Null with text=false."),
+        links=LINKS,
+        optional={
+            "match_count": described(WHOLE, "With q: segments that have one of the words."),
+            "matches": described(list_of(ref("Match")), "With q: the best of them, in order of time."),
+        },
     )
     return {
         "/api/audio": {
@@ -162,7 +175,10 @@ def clips_paths() -> Json:
                 "operationId": "listTranscriptions",
                 "summary": "Transcriptions, newest first",
                 "parameters": paged(
-                    query("clip_id", TEXT, "Of this clip."), query("q", TEXT, "With all of these words in the text.")
+                    query("clip_id", TEXT, "Of this clip."),
+                    query("q", TEXT, "With all of these words in the text."),
+                    query("prefix", FLAG, "The last word of q may be the beginning of one, as for one who types."),
+                    query("text", FLAG, "Whether to send the whole texts; true if not said."),
                 ),
                 "responses": {
                     **ok(

@@ -32,7 +32,13 @@ from whisperlive_hybrid.transports.http.api_answers import (
     wanted_format,
     whole_answer,
 )
-from whisperlive_hybrid.transports.http.api_objects import batch_object, job_links, job_object
+from whisperlive_hybrid.transports.http.api_objects import (
+    batch_links,
+    batch_object,
+    batch_totals_object,
+    job_links,
+    job_object,
+)
 from whisperlive_hybrid.transports.http.api_requests import (
     id_of,
     idempotency_key,
@@ -144,9 +150,14 @@ class _JobsDoor:
         )
         after, limit = page_of(form)
         refuse_unknown(form, ("state", "clip_id", "batch_id", "since", "until", "after", "limit"))
-        page = await jobs.page(which, after=after, limit=limit)
+        page, batches, counts = await jobs.page(which, after=after, limit=limit)
         return json_response(
-            {"jobs": [job_object(view) for view in page.items], "counts": await jobs.counts(), "after": page.after}
+            {
+                "jobs": [job_object(view) for view in page.items],
+                "batches": [batch_totals_object(batch) for batch in batches],
+                "counts": counts,
+                "after": page.after,
+            }
         )
 
     async def show(self, request: web.Request) -> web.Response:
@@ -249,7 +260,7 @@ def _filed(rows: list[JobRow]) -> dict[str, Any]:
             }
             for row in rows
         ],
-        "links": {"self": f"/api/jobs/{id}", "events": f"/api/jobs/{id}/events", "result": f"/api/jobs/{id}/result"},
+        "links": batch_links(id),
     }
 
 

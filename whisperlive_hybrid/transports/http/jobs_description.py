@@ -59,8 +59,9 @@ def jobs_paths() -> Json:
     )
     job = by_id("job or batch")
     page = object_of(
-        "jobs counts after",
+        "jobs batches counts after",
         jobs=list_of(ref("Job")),
+        batches=described(list_of(ref("BatchSummary")), "That these jobs are of."),
         counts=described({"type": "object", "additionalProperties": WHOLE}, "Of all jobs, by state."),
         after=MAYBE_TEXT,
     )
