@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -18,6 +19,7 @@ from tests.support.clips import Clip, clips, words
 from tests.support.encoded_audio import mux, opus_packets
 from tests.support.live_server import messages, pcm16
 from tests.support.running_server import RunningServer, running_server
+from tests.support.voices import conversation, wav
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -120,6 +122,30 @@ def test_a_talk_without_options(server: RunningServer, tmp_path: Path) -> None:
     assert starts == sorted(starts)
     missed = len(words(talk.text)) - sum(w in words(talk.text) for w in words(transcript(heard)))
     assert abs(missed) <= 2
+
+
+def test_speakers(server: RunningServer, tmp_path: Path) -> None:
+    samples, truth = conversation("anna", "ben", "anna", "ben", pause_s=1.2)
+    path = tmp_path / "a.pcm"
+    path.write_bytes(pcm16(samples))
+    # The first question starts the process that hears voices, which may take longer than a stream waits for.
+    httpx.post(
+        f"{server.http_url}/v1/listen?diarize=true",
+        content=wav(samples),
+        headers={"Authorization": "Token right"},
+        timeout=120,
+    ).raise_for_status()
+    options = {**LINEAR, "model": "digits", "language": "en", "diarize": True}
+    heard = live(server, str(path), options=options, pace=0.02)
+    spoken = [w for m in finals(heard) for w in m["channel"]["alternatives"][0]["words"]]
+
+    numbers: dict[str, set[int | None]] = {"anna": set(), "ben": set()}
+    for start, end, voice in truth:
+        numbers[voice] |= {w.get("speaker") for w in spoken if start <= (w["start"] + w["end"]) / 2 <= end}
+    assert numbers["anna"] == {0}
+    assert numbers["ben"] - {None} == {1}, "a voice that was heard for two seconds may not have its number yet"
+    assert "warnings" not in of(heard, "Metadata")[0]
+    assert heard[-1]["type"] == "Metadata"
 
 
 def test_finalize_and_keep_alive(server: RunningServer, clip: Clip, tmp_path: Path) -> None:

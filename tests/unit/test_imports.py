@@ -60,6 +60,7 @@ PURE = {
     "transports/deepgram_wire.py",
     "transports/websocket/deepgram.py",
     "transports/websocket/deepgram_results.py",
+    "transports/websocket/deepgram_speakers.py",
     "transports/wyoming.py",
     "transports/wyoming_frames.py",
     "transports/json_text.py",

@@ -39,6 +39,8 @@ class LiveOptions:
     """So many are told apart at most; None is as many as there are."""
     known_speakers: tuple[KnownSpeaker, ...] = ()
     """Speakers with names. Their voices are learnt when the session begins."""
+    speakers_within_s: float | None = None
+    """Where a segment's speaker takes longer, tell that nobody is known yet: for wires that wait."""
 
 
 @dataclass(frozen=True, slots=True)

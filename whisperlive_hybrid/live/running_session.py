@@ -88,6 +88,7 @@ class RunningSession:
             around.listener,
             beginning.book,
             max_speakers=beginning.options.max_speakers,
+            within_s=beginning.options.speakers_within_s,
             tell=self.tell,
             on_idle=self._on_speakers_known,
         )

@@ -44,7 +44,8 @@ class Listener(Protocol):
 class SpeakerTasks:
     """See above. `tell` is given the events; `on_idle` is called when no segment waits any more.
 
-    `book` is what is remembered of the voices: a value, replaced with every segment.
+    `book` is what is remembered of the voices: a value, replaced with every segment. Where a segment's speaker is not
+    known within `within_s`, that nobody is known yet is told first.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SpeakerTasks:
         book: Book,
         *,
         max_speakers: int | None,
+        within_s: float | None = None,
         tell: Callable[[Event], None],
         on_idle: Callable[[], None],
         rules: BookRules | None = None,
@@ -62,6 +64,7 @@ class SpeakerTasks:
         self._owner = owner
         self._listener = listener
         self._max_speakers = max_speakers
+        self._within_s = within_s
         self._tell = tell
         self._on_idle = on_idle
         self._rules = rules or BookRules()
@@ -85,8 +88,14 @@ class SpeakerTasks:
             self._listener.regions_of_segment(listen.samples), name=f"live {self._owner} segment {listen.segment}"
         )
         self._waiting.append((listen, hearing))
+        if self._within_s is not None:
+            asyncio.get_running_loop().call_later(self._within_s, self._tell_late, listen)
         if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._drive(), name=f"live {self._owner} speakers")
+
+    def _tell_late(self, listen: Listen) -> None:
+        if not self._closed and any(waiting is listen for waiting, _ in self._waiting):
+            self._tell(SpeakerNamed(listen.segment, None, 0.0))
 
     def give_up(self) -> None:
         """Nobody waits any longer: what waits goes without a speaker."""

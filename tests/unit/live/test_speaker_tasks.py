@@ -44,12 +44,18 @@ class Voices:
 class Told:
     """What the client hears."""
 
-    def __init__(self) -> None:
+    def __init__(self, within_s: float | None = None) -> None:
         self.voices = Voices()
         self.events: list[Event] = []
         self.idle = asyncio.Event()
         self.tasks = SpeakerTasks(
-            "s", self.voices, Book(), max_speakers=None, tell=self.events.append, on_idle=self.idle.set
+            "s",
+            self.voices,
+            Book(),
+            max_speakers=None,
+            within_s=within_s,
+            tell=self.events.append,
+            on_idle=self.idle.set,
         )
 
     def say(self, segment: int, voice: int, seconds: float = 3.0) -> None:
@@ -77,6 +83,18 @@ async def test_segments_are_named_in_order_and_idle_is_said_at_the_end() -> None
     assert await told.settled() == [(0, "SPEAKER_00"), (1, "SPEAKER_01"), (2, "SPEAKER_00")]
     assert told.tasks.idle
     assert told.tasks.book.newest[1].start == 10.0, "on the session's clock"
+    await told.tasks.close()
+
+
+async def test_who_is_late_is_told_as_nobody_first() -> None:
+    told = Told(within_s=0.01)
+    told.voices.go.clear()
+    told.say(0, 1)
+    await asyncio.sleep(0.05)
+    assert told.events == [SpeakerNamed(0, None, 0.0)]
+    told.voices.go.set()
+
+    assert await told.settled() == [(0, None), (0, "SPEAKER_00")]
     await told.tasks.close()
 
 

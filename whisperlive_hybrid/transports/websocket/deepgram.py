@@ -40,11 +40,14 @@ from whisperlive_hybrid.transports.deepgram_wire import (
 from whisperlive_hybrid.transports.json_text import json_object
 from whisperlive_hybrid.transports.live_door import Handshake, HandshakeRefusal, LiveDoor, LiveTerms
 from whisperlive_hybrid.transports.websocket.deepgram_results import Json, Results, Telling
+from whisperlive_hybrid.transports.websocket.deepgram_speakers import WaitForSpeakers
 
 ENCODINGS: Final = (*SAMPLES, "opus", "ogg-opus")
 LEAST_PAUSE_MS: Final = 300
 """Deepgram's clients ask for pauses of 10 ms. Cut at each of these, speech would be words without context."""
 MOST_PAUSE_MS: Final = 10_000
+SPEAKERS_WITHIN_S: Final = 10.0
+"""A final waits so long for its speaker."""
 MAX_PACKET: Final = 2**16 - 1
 _BYTES: Final = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1, "pcm_alaw": 1}
 _CLOSE_CODES: Final = {1003: 1008, 4400: 1008, 4401: 1008, 4404: 1008, 4408: 1011, 4410: 1011}
@@ -117,12 +120,16 @@ class DeepgramDialect(Dialect):
         match event:
             case events.Ready(settings=settings):
                 results.model = settings["model"]
+                if settings.get("diarize"):
+                    results.speakers = WaitForSpeakers()
             case events.SpeechState():
                 return results.speech(event)
             case events.Partial():
                 return results.partial(event)
             case events.Final():
                 return results.final(event)
+            case events.SpeakerNamed():
+                return results.named(event)
             case events.Flushed():
                 return results.flushed()
             case events.Failed(code=code, message=message):
@@ -145,8 +152,8 @@ class DeepgramDialect(Dialect):
             "model_info": {id: model_info(self._results.model)},
         }
         found = warnings(self._parameters)
-        if wants_diarization(self._parameters):
-            message = "Speakers are not told apart in live audio here."
+        if wants_diarization(self._parameters) and self._results.speakers is None:
+            message = "Speakers are not told apart on this server."
             found.append({"parameter": "diarize", "type": "unavailable", "message": message})
         if found:
             told["warnings"] = found
@@ -186,6 +193,8 @@ def read_options(parameters: Parameters, base: LiveOptions) -> LiveOptions:
         model=model_of(parameters),
         interim=parameters.flag("interim_results"),
         words=True,
+        diarize=wants_diarization(parameters),
+        speakers_within_s=SPEAKERS_WITHIN_S,
         hotwords=hotwords(parameters),
         speech=_speech(parameters, base.speech),
     )

@@ -2,6 +2,7 @@
 
 An utterance's final is one `Results` with `is_final`; `speech_final` where the speaker paused behind it. While a
 Finalize is not answered the newest final is held back until it is known to be the last, which says `from_finalize`.
+With speakers a final waits for them, and so does what comes behind it; interim results are left out meanwhile.
 UtteranceEnd is told by the audio's own clock, which only samples have: for other audio it follows the final.
 """
 
@@ -21,6 +22,7 @@ from whisperlive_hybrid.transports.deepgram_wire import (
     transcript_of,
     word_object,
 )
+from whisperlive_hybrid.transports.websocket.deepgram_speakers import FLUSHED, WaitForSpeakers, Waiting
 
 Json: TypeAlias = dict[str, Any]
 
@@ -49,6 +51,8 @@ class Results:
         self._request_id = request_id
         self._clock: float | None = 0.0 if clock else None
         self.model = ""
+        self.speakers: WaitForSpeakers | None = None
+        """Set where speakers are told apart."""
         self._segment = -1
         """Of the newest partial."""
         self._committed = ""
@@ -92,7 +96,7 @@ class Results:
         if partial.segment != self._segment:
             self._segment, self._committed = partial.segment, ""
         self._committed += partial.append
-        if not self._telling.interim:
+        if not self._telling.interim or (self.speakers is not None and self.speakers.busy):
             return []
         text = (self._committed + partial.tentative).strip()
         if not self._telling.punctuated:
@@ -101,13 +105,36 @@ class Results:
 
     def final(self, final: events.Final) -> list[Json]:
         """The final of an utterance."""
-        if not self._flushes:
-            return self._final(final)
-        told = self._release()
-        self._held = final
-        return told
+        return self._tell([final] if self.speakers is None else self.speakers.add(final))
+
+    def named(self, named: events.SpeakerNamed) -> list[Json]:
+        """Who spoke a segment."""
+        return [] if self.speakers is None else self._tell(self.speakers.name(named))
 
     def flushed(self) -> list[Json]:
+        """Everything before a Finalize is final."""
+        return self._tell([FLUSHED] if self.speakers is None else self.speakers.add(FLUSHED))
+
+    def done(self) -> list[Json]:
+        """What is still held back."""
+        waiting = [] if self.speakers is None else self.speakers.give_up()
+        return [*self._tell(waiting), *self._release()]
+
+    # --- what goes out ---------------------------------------------------------------------------------------------
+
+    def _tell(self, items: Sequence[Waiting]) -> list[Json]:
+        told: list[Json] = []
+        for item in items:
+            if isinstance(item, str):
+                told += self._answer_finalize()
+            elif self._flushes:
+                told += self._release()
+                self._held = item
+            else:
+                told += self._final(item)
+        return told
+
+    def _answer_finalize(self) -> list[Json]:
         """Everything before a Finalize is told, but what is held back."""
         self._flushes = max(0, self._flushes - 1)
         held, self._held = self._held, None
@@ -115,12 +142,6 @@ class Results:
             return self._final(held, from_finalize=True)
         at = self._told_until
         return [self._results(at, at, "", (), "", is_final=True, speech_final=True, from_finalize=True)]
-
-    def done(self) -> list[Json]:
-        """What is still held back."""
-        return self._release()
-
-    # --- what goes out ---------------------------------------------------------------------------------------------
 
     def _release(self) -> list[Json]:
         held, self._held = self._held, None
@@ -140,6 +161,7 @@ class Results:
             text,
             words,
             final.language,
+            speakers=None if self.speakers is None else self.speakers.numbers_of(final.segment, words),
             is_final=True,
             speech_final=paused and self._telling.speech_final,
             from_finalize=from_finalize,
@@ -170,6 +192,7 @@ class Results:
         words: Sequence[Word],
         language: str,
         *,
+        speakers: Sequence[int | None] | None = None,
         is_final: bool = False,
         speech_final: bool = False,
         from_finalize: bool = False,
@@ -177,7 +200,10 @@ class Results:
         alternative: Json = {
             "transcript": text,
             "confidence": confidence_of(words),
-            "words": [word_object(word, punctuated=self._telling.punctuated) for word in words],
+            "words": [
+                word_object(word, punctuated=self._telling.punctuated, speaker=speaker)
+                for word, speaker in zip(words, speakers or [None] * len(words), strict=True)
+            ],
         }
         if self._telling.multilingual and language:
             alternative["languages"] = [language]

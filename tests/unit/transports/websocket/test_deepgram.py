@@ -327,3 +327,59 @@ def test_no_query_is_a_fault(query: dict[str, str]) -> None:
         dialect(**query).opening()
     except BadInput as error:
         assert error.message
+
+
+def with_speakers(**query: str) -> DeepgramDialect:
+    wire = DeepgramDialect(Parameters({"diarize": "true", **query}.items()), TERMS, request_id="r", now=lambda: "now")
+    tell(wire, events.Ready("s", "t", {"model": "tiny", "diarize": True}, 10, 60))
+    return wire
+
+
+def speakers(told: list[dict[str, Any]]) -> list[list[int | None]]:
+    return [
+        [w.get("speaker") for w in m["channel"]["alternatives"][0]["words"]] for m in told if m["type"] == "Results"
+    ]
+
+
+def test_finals_wait_for_their_speakers_in_order() -> None:
+    wire = with_speakers(interim_results="true")
+
+    assert tell(wire, final(0, 0.0, "one two"), final(1, 3.0, "three")) == []
+    assert tell(wire, events.Partial(2, 5.0, 6.0, "", "four", (), "en")) == [], "nothing overtakes a final that waits"
+    assert tell(wire, events.SpeakerNamed(1, "SPEAKER_01", 0.9)) == []
+    told = tell(wire, events.SpeakerNamed(0, "SPEAKER_07", 0.9))
+    assert speakers(told) == [[0, 0], [1]], "speakers are numbered as they first spoke"
+    assert len(tell(wire, events.Partial(2, 5.0, 6.0, "", "four", (), "en"))) == 1
+    assert speakers(tell(wire, final(2, 5.0, "four"), events.SpeakerNamed(2, "SPEAKER_07", 0.9))) == [[0]]
+
+
+def test_two_speakers_of_one_utterance() -> None:
+    wire = with_speakers()
+    turns = ((0.0, 1.9, "A"), (1.9, 3.0, "B"))
+    told = tell(wire, final(0, 0.0, "one two three"), events.SpeakerNamed(0, "A", 0.5, (), turns))
+    assert speakers(told) == [[0, 0, 1]]
+
+
+def test_words_of_whom_nobody_knows_have_no_speaker() -> None:
+    wire = with_speakers()
+    assert speakers(tell(wire, final(0, 0.0, "one"), events.SpeakerNamed(0, None, 0.0))) == [[None]]
+    assert tell(wire, final(1, 2.0, "two")) == []
+    told = tell(wire, events.Done(3.0, 2, 2, {}))
+    assert speakers(told) == [[None]]
+    assert told[-1]["type"] == "Metadata"
+
+
+def test_the_answer_to_finalize_waits_for_speakers() -> None:
+    wire = with_speakers()
+    wire.receive('{"type": "Finalize"}')
+    assert tell(wire, final(0, 0.0, "one"), events.Flushed(1)) == []
+    told = tell(wire, events.SpeakerNamed(0, "A", 0.9))
+    assert [(m["from_finalize"], speakers([m])) for m in told] == [(True, [[0]])]
+
+
+def test_a_server_without_speakers_says_so_and_makes_nobody_wait() -> None:
+    wire = DeepgramDialect(Parameters([("diarize", "true")]), TERMS, request_id="r", now=lambda: "now")
+    tell(wire, events.Ready("s", "t", {"model": "tiny", "diarize": False}, 10, 60))
+    assert speakers(tell(wire, final(0, 0.0, "one"))) == [[None]]
+    (metadata,) = tell(wire, events.Done(1.0, 1, 1, {}))
+    assert [w["parameter"] for w in metadata["warnings"]] == ["diarize"]
