@@ -1,7 +1,10 @@
 """SIGKILL at random moments under uploads, jobs and webhooks: what was acknowledged is there in the end, once.
 
-python -m benchmarks.crashes                    200 kills, some fifteen minutes
-python -m benchmarks.crashes --kills 20         shorter
+python -m benchmarks.crashes                                 200 kills, SQLite and a folder, some twenty minutes
+python -m benchmarks.crashes --kills 20                      shorter
+python -m benchmarks.crashes --storage postgresql-s3         on a PostgreSQL and an S3 (moto) that it starts itself
+python -m benchmarks.crashes --storage postgresql-s3 --victim database    PostgreSQL is killed instead of the server
+python -m benchmarks.crashes --storage postgresql-s3 --servers 2          of two servers one is killed, one goes on
 
 Callers upload clips of their own content in three ways (a clip and then a job, one step, a file filed as a job), each
 request with an idempotency key, sent again until it is answered. The server, a real process on one data folder, is
@@ -15,196 +18,98 @@ import argparse
 import asyncio
 import base64
 import hashlib
-import io
 import json
+import os
 import random
 import secrets
 import sys
 import tempfile
 import time
-import wave
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import numpy as np
 
+from benchmarks.crash_callers import WAYS, Caller
+from benchmarks.crash_ledger import Ledger, Verdict, judge
 from benchmarks.report import percentile, table
-from tests.support.clips import clips
+from tests.support.moto_server import ENVIRONMENT, moto_server
+from tests.support.postgres import PostgresProcess, new_database, postgres_process
 from tests.support.server_process import ServerProcess
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
-WAYS = ("clip, then job", "one step", "file as job")
+STORAGES = ("folder", "postgresql-s3")
+VICTIMS = ("server", "database")
 STARTING_SHARE = 0.2
 """Of the kills, while the server starts."""
-PAUSE_S = 0.15
-"""A caller rests so long between two clips."""
-OVER_WITHIN_S = 300.0
+OVER_WITHIN_S = 600.0
 
 
 @dataclass(frozen=True)
-class Acknowledged:
-    """What a caller was told."""
+class Stage:
+    """What the benchmark runs on."""
 
-    way: str
-    clip_id: str
-    job_id: str
-    sha256: str
-    hooked: bool
-
-
-@dataclass
-class Ledger:
-    """All that callers were told, and saw."""
-
-    acknowledged: list[Acknowledged] = field(default_factory=list)
-    seen_done: dict[str, str] = field(default_factory=dict)
-    """Text by job, as it was read while the server was still being killed."""
-    repeated: int = 0
-    """Requests that had to be sent again."""
-    refusals: Counter[str] = field(default_factory=Counter)
+    servers: Sequence[ServerProcess]
+    """The first one is the victim."""
+    receiver: WebhookReceiver
+    database: PostgresProcess | None = None
+    """One that may be killed."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is missing, or there too often."""
+class Outcome:
+    """What came of a run."""
 
-    lost_clips: tuple[str, ...] = ()
-    changed_clips: tuple[str, ...] = ()
-    lost_jobs: tuple[str, ...] = ()
-    unfinished_jobs: tuple[str, ...] = ()
-    changed_results: tuple[str, ...] = ()
-    jobs_twice: int = 0
-    missing_webhooks: tuple[str, ...] = ()
-    webhooks_under_two_ids: tuple[str, ...] = ()
-
-    @property
-    def good(self) -> bool:
-        """Nothing of all that."""
-        return self == Verdict()
-
-
-def judge(
-    ledger: Ledger, found: dict[str, dict[str, Any]], contents: dict[str, str | None], hooks: Sequence[tuple[str, str]]
-) -> Verdict:
-    """Compare what was acknowledged with what there is.
-
-    `found`: jobs by id, with `text` where they are done. `contents`: SHA-256 of clips by id, None where there is no
-    clip. `hooks`: job and webhook id of each that was received.
-    """
-    told = {each.job_id: each for each in ledger.acknowledged}
-    ids: dict[str, set[str]] = {}
-    for job_id, hook_id in hooks:
-        ids.setdefault(job_id, set()).add(hook_id)
-    of_clip = Counter(job["clip_id"] for job in found.values())
-    return Verdict(
-        lost_clips=tuple(a.clip_id for a in told.values() if contents.get(a.clip_id) is None),
-        changed_clips=tuple(a.clip_id for a in told.values() if contents.get(a.clip_id) not in (None, a.sha256)),
-        lost_jobs=tuple(id for id in told if id not in found),
-        unfinished_jobs=tuple(id for id in told if id in found and found[id]["state"] != "done"),
-        changed_results=tuple(id for id, text in ledger.seen_done.items() if found.get(id, {}).get("text") != text),
-        jobs_twice=sum(n - 1 for n in of_clip.values() if n > 1),
-        missing_webhooks=tuple(a.job_id for a in told.values() if a.hooked and a.job_id not in ids),
-        webhooks_under_two_ids=tuple(id for id, some in ids.items() if len(some) > 1),
-    )
-
-
-def clip_of_its_own(rng: random.Random) -> bytes:
-    """A short clip that nobody else has: a least bit here and there."""
-    samples = (rng.choice(clips("en")).samples() * 32767).astype("<i2")
-    places = np.array([rng.randrange(len(samples)) for _ in range(32)])
-    samples[places] ^= 1
-    made = io.BytesIO()
-    with wave.open(made, "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(samples.tobytes())
-    return made.getvalue()
-
-
-class Caller:
-    """Uploads clips until it is told to stop, and finishes the one it is at."""
-
-    def __init__(self, url: str, hook: str, ledger: Ledger, seed: int) -> None:
-        self._url = url
-        self._hook = hook
-        self._ledger = ledger
-        self._rng = random.Random(seed)
-        self.stop = asyncio.Event()
-
-    async def run(self) -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as self._session:
-            while not self.stop.is_set():
-                await self._one(self._rng.choice(WAYS), clip_of_its_own(self._rng))
-                await self._look()
-                await asyncio.sleep(PAUSE_S)
-
-    async def _one(self, way: str, data: bytes) -> None:
-        hooked = self._rng.random() < 0.7
-        options = {"language": "en", **({"callback_url": self._hook} if hooked else {})}
-        if way == "clip, then job":
-            clip_id = (await self._post("/api/audio", data, {}))["clip_id"]
-            job = await self._post("/api/jobs", None, {"clip_id": clip_id, **options})
-        elif way == "one step":
-            job = await self._post("/upload+transcribe", data, options)
-            clip_id = job["clip_id"]
-        else:
-            job = await self._post("/api/jobs", data, options)
-            clip_id = job["jobs"][0]["clip_id"]
-        sha256 = hashlib.sha256(data).hexdigest()
-        self._ledger.acknowledged.append(Acknowledged(way, clip_id, job["job_id"], sha256, hooked))
-
-    async def _post(self, path: str, data: bytes | None, fields: dict[str, str]) -> dict[str, Any]:
-        """The answer to a request, which is sent until there is one."""
-        key = {"Idempotency-Key": secrets.token_hex(16)}
-        while True:
-            form: Any = fields
-            if data is not None:
-                form = aiohttp.FormData(fields)
-                form.add_field("file", data, filename="clip.wav")
-            try:
-                async with self._session.post(self._url + path, data=form, headers=key) as answer:
-                    body: dict[str, Any] = await answer.json()
-                    if answer.status < 300:
-                        return body
-                    self._ledger.refusals[f"{answer.status} {body['error']['code']}"] += 1
-            except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError):
-                self._ledger.repeated += 1
-            await asyncio.sleep(0.1)
-
-    async def _look(self) -> None:
-        """Read a result now and then: what was once there stays."""
-        if not self._ledger.acknowledged:
-            return
-        job_id = self._rng.choice(self._ledger.acknowledged).job_id
-        try:
-            async with self._session.get(f"{self._url}/api/jobs/{job_id}/result") as answer:
-                if answer.status == 200:
-                    self._ledger.seen_done[job_id] = (await answer.json())["text"]
-        except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError):
-            return
-
-
-async def kill_again_and_again(server: ServerProcess, kills: int, rng: random.Random) -> list[float]:
+    ledger: Ledger
+    verdict: Verdict
+    lives: Sequence[float]
     """Seconds that each life took from its start to its end."""
+    n_hooks: int
+    """Webhooks received."""
+
+
+async def kill_server(server: ServerProcess, rng: random.Random) -> None:
+    """One life and its end."""
+    if not server.running:
+        server.start()
+    if rng.random() < STARTING_SHARE:
+        await asyncio.sleep(rng.uniform(0.1, 2.0))
+    else:
+        await asyncio.to_thread(server.wait_ready)
+        await asyncio.sleep(rng.uniform(0.0, 3.0))
+    server.kill()
+
+
+async def kill_database(database: PostgresProcess, rng: random.Random) -> None:
+    """Some seconds with a database, its end, and its return."""
+    await asyncio.sleep(rng.uniform(0.3, 4.0))
+    await asyncio.to_thread(database.kill)
+    await asyncio.sleep(rng.uniform(0.0, 1.5))
+    await asyncio.to_thread(database.start)
+
+
+async def kill_again_and_again(stage: Stage, victim: str, kills: int, rng: random.Random) -> list[float]:
+    """Seconds that each life took from its start to its end. Everything runs in the end."""
     lives = []
     for number in range(kills):
         began = time.monotonic()
-        if not server.running:
-            server.start()
-        if rng.random() < STARTING_SHARE:
-            await asyncio.sleep(rng.uniform(0.1, 2.0))
+        if victim == "database":
+            assert stage.database is not None, "only a database that was started here can be killed"
+            await kill_database(stage.database, rng)
+            dead = [server for server in stage.servers if not server.running]
+            assert not dead, f"a server ended with the database:\n{dead[0].tail()}"
         else:
-            await asyncio.to_thread(server.wait_ready)
-            await asyncio.sleep(rng.uniform(0.0, 3.0))
-        server.kill()
+            await kill_server(stage.servers[0], rng)
         lives.append(time.monotonic() - began)
         if number % 10 == 9:
             print(f"{number + 1} kills", file=sys.stderr, flush=True)
-    server.start()
-    await asyncio.to_thread(server.wait_ready)
+    for server in stage.servers:
+        if not server.running:
+            server.start()
+        await asyncio.to_thread(server.wait_ready)
     return lives
 
 
@@ -248,20 +153,48 @@ async def _json(session: aiohttp.ClientSession, path: str) -> dict[str, Any]:
         return body
 
 
-async def crash(
-    server: ServerProcess, receiver: WebhookReceiver, kills: int, callers: int, seed: int
-) -> tuple[Ledger, list[float], Verdict, int]:
-    """The whole run; the number of webhooks received is the last."""
+async def crash(stage: Stage, victim: str, kills: int, callers: int, seed: int) -> Outcome:
+    """The whole run."""
     ledger = Ledger()
-    some = [Caller(server.http_url, receiver.url, ledger, seed + i) for i in range(callers)]
+    urls = [server.http_url for server in stage.servers]
+    some = [Caller(urls, stage.receiver.url, ledger, seed + i) for i in range(callers)]
     tasks = [asyncio.create_task(caller.run()) for caller in some]
-    lives = await kill_again_and_again(server, kills, random.Random(seed))
+    lives = await kill_again_and_again(stage, victim, kills, random.Random(seed))
     for caller in some:
         caller.stop.set()
     await asyncio.gather(*tasks)
-    found, contents = await everything(server)
-    hooks = [(json.loads(each.body)["data"]["job_id"], each.id) for each in receiver.received]
-    return ledger, lives, judge(ledger, found, contents, hooks), len(hooks)
+    found, contents = await everything(stage.servers[-1])
+    hooks = [(json.loads(each.body)["data"]["job_id"], each.id) for each in stage.receiver.received]
+    return Outcome(ledger, judge(ledger, found, contents, hooks), lives, len(hooks))
+
+
+@contextmanager
+def staged(folder: Path, storage: str, n_servers: int, database_url: str | None, log: Path | None) -> Iterator[Stage]:
+    """Everything that is needed, started; `log`: where the servers' logs are kept."""
+    with ExitStack() as stack:
+        receiver = stack.enter_context(webhook_receiver())
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        settings = {"WEBHOOK_ALLOW_HOSTS": receiver.host, "WEBHOOK_SECRET": secret, "JOB_LEASE_S": "3"}
+        database = None
+        if storage == "postgresql-s3":
+            database = stack.enter_context(postgres_process(durable=True))
+            settings |= {"DATABASE_URL": new_database(database.url, "crashes"), "CLIP_STORAGE_URL": "s3://clips/crash"}
+            settings |= {**ENVIRONMENT, "AWS_ENDPOINT_URL": stack.enter_context(moto_server())}
+        elif database_url is not None:
+            settings["DATABASE_URL"] = database_url
+            settings["CLIP_STORAGE_URL"] = os.environ.get("CLIP_STORAGE_URL", f"file://{folder}/clips")
+        servers = []
+        for number in range(n_servers):
+            server = ServerProcess(folder / f"server-{number + 1}", **settings)
+            if log is not None:
+                stack.callback(_keep_log, server, log)
+            servers.append(stack.enter_context(server))
+        yield Stage(servers, receiver, database)
+
+
+def _keep_log(server: ServerProcess, log: Path) -> None:
+    with log.open("ab") as kept:
+        kept.write(server.log.read_bytes())
 
 
 def main() -> int:
@@ -270,24 +203,28 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--callers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--database-url", help="PostgreSQL instead of SQLite")
-    parser.add_argument("--log", type=Path, help="where the server's log is kept")
+    parser.add_argument("--storage", choices=STORAGES, default="folder")
+    parser.add_argument("--victim", choices=VICTIMS, default="server")
+    parser.add_argument("--servers", type=int, default=1, help="more than one need --storage postgresql-s3")
+    parser.add_argument("--database-url", help="a PostgreSQL that runs already; clips go to CLIP_STORAGE_URL")
+    parser.add_argument("--log", type=Path, help="where the servers' logs are kept")
     args, _ = parser.parse_known_args()
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    with tempfile.TemporaryDirectory() as folder, webhook_receiver() as receiver:
-        settings = {"WEBHOOK_ALLOW_HOSTS": receiver.host, "WEBHOOK_SECRET": secret, "JOB_LEASE_S": "3"}
-        settings |= {"DATABASE_URL": args.database_url} if args.database_url else {}
-        with ServerProcess(Path(folder), **settings) as server:
-            began = time.monotonic()
-            ledger, lives, verdict, n_hooks = asyncio.run(crash(server, receiver, args.kills, args.callers, args.seed))
-            took_s = time.monotonic() - began
-        if args.log is not None:
-            args.log.write_bytes(server.log.read_bytes())
-    return report(ledger, lives, verdict, n_hooks, took_s)
+    if args.storage == "folder" and (args.victim == "database" or (args.servers > 1 and not args.database_url)):
+        parser.error("SQLite has no server of its own, and is of one server: --storage postgresql-s3")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        staged(Path(folder), args.storage, args.servers, args.database_url, args.log) as stage,
+    ):
+        began = time.monotonic()
+        outcome = asyncio.run(crash(stage, args.victim, args.kills, args.callers, args.seed))
+        took_s = time.monotonic() - began
+    of_servers = f" {args.servers} servers." if args.servers > 1 else ""
+    return report(outcome, took_s, f"{args.storage}; killed: {args.victim}.{of_servers}")
 
 
-def report(ledger: Ledger, lives: Sequence[float], verdict: Verdict, n_hooks: int, took_s: float) -> int:
+def report(outcome: Outcome, took_s: float, stage: str) -> int:
     """Print the table; 1 when anything is missing or there twice."""
+    ledger, verdict, lives = outcome.ledger, outcome.verdict, outcome.lives
     told = ledger.acknowledged
     n_hooked = sum(each.hooked for each in told)
     rows: list[list[object]] = [
@@ -297,11 +234,11 @@ def report(ledger: Ledger, lives: Sequence[float], verdict: Verdict, n_hooks: in
         ["", "", "there twice", verdict.jobs_twice],
         ["results read between kills", len(ledger.seen_done), "changed or gone", len(verdict.changed_results)],
         ["webhooks owed", n_hooked, "missing", len(verdict.missing_webhooks)],
-        ["webhooks received", n_hooks, "under a second id", len(verdict.webhooks_under_two_ids)],
+        ["webhooks received", outcome.n_hooks, "under a second id", len(verdict.webhooks_under_two_ids)],
     ]
     ways = ", ".join(f"{way}: {sum(each.way == way for each in told)}" for way in WAYS)
     notes = [
-        f"{len(lives)} kills in {took_s:.0f} s; a life was {percentile(lives, 50):.1f} s long in the middle, "
+        f"{stage} {len(lives)} kills in {took_s:.0f} s; a life was {percentile(lives, 50):.1f} s long in the middle, "
         f"{max(lives, default=0.0):.1f} s at most. {ways}. {ledger.repeated} requests were sent again, "
         f"{sum(ledger.refusals.values())} were refused ({dict(ledger.refusals)}).",
     ]

@@ -12,8 +12,8 @@ import pytest
 from tests.support.moto_server import ENVIRONMENT, moto_server
 from whisperlive_hybrid.errors import DiskFull
 from whisperlive_hybrid.storage import blobs as room
-from whisperlive_hybrid.storage.blobs import BlobMissing, Blobs, open_blobs
-from whisperlive_hybrid.storage.faults import StoreFailed
+from whisperlive_hybrid.storage.blobs import Blobs, open_blobs
+from whisperlive_hybrid.storage.faults import BlobMissing, StoreFailed
 from whisperlive_hybrid.storage.ids import new_id
 
 pytestmark = pytest.mark.timeout(300)
@@ -82,9 +82,11 @@ async def test_a_local_file_is_synced_and_moved(tmp_path: Path, monkeypatch: pyt
     blobs = open_blobs(None, tmp_path)
     file = received(blobs, b"x")
     inode = file.stat().st_ino
+    os.utime(file, (1.0, 1.0))  # it was long in coming
     await blobs.keep("clip_AB", file)
     assert not file.exists()
     place = tmp_path / "clips" / "AB" / "clip_AB"
+    assert place.stat().st_mtime > 1_600_000_000, "whoever clears away old bytes leaves it to be recorded"
     assert synced == [path.stat().st_ino for path in (place, place.parent, place.parent.parent, tmp_path)]
     assert synced[0] == inode
 

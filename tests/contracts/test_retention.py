@@ -32,8 +32,8 @@ async def room(tmp_path: Path) -> AsyncIterator[Clips]:
 async def keep(room: Clips, row: ClipRow, *, recorded: bool = True) -> None:
     file = room.blobs.staging / row.id
     file.write_bytes(b"x")
-    os.utime(file, (row.created_at, row.created_at))
     await room.blobs.keep(row.id, file)
+    os.utime(room.blobs.staging.parent / "clips" / row.id[-2:] / row.id, (row.created_at, row.created_at))
     if recorded:
         await room.database.write(lambda c: clips.insert_clip(c, row))
 

@@ -121,6 +121,9 @@ class Clips:
                 return await answer(connection, rows)
 
             result, replayed = await once(self.database, key, record, now)
+        except StoreFailed:
+            # A commit whose answer is lost may have been made: the bytes stay. Without a record they are cleared away.
+            raise
         except Exception:
             await self._forget_bytes(*(row.id for row in rows))
             raise

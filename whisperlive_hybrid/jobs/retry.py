@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from whisperlive_hybrid.errors import BadInput, Conflict, DiskFull, HybridError, ModelUnavailable, NotFound, Refused
+from whisperlive_hybrid.storage.faults import BlobMissing, StoreFailed
 
 MAX_ATTEMPTS: Final = 4
 """Faults of ours, in a row."""
+OUTAGE_ATTEMPTS: Final = 300
+"""While the storage fails or is full, which is no job's fault: about a day."""
 MAX_LOSSES: Final = 10
 """Processes that may die over a job before it is taken for the cause."""
 FIRST_DELAY_S: Final = 5.0
@@ -29,9 +32,10 @@ def after_failure(error: Exception, attempts: int) -> RetryDecision:
     """What to do about `error` at attempt number `attempts`, the first being 1."""
     code = error.code if isinstance(error, HybridError) else "internal_error"
     message = error.message if isinstance(error, HybridError) else "Something went wrong on the server; see its log."
-    if isinstance(error, _HOPELESS) or attempts >= MAX_ATTEMPTS:
+    outage = isinstance(error, DiskFull | StoreFailed) and not isinstance(error, BlobMissing)
+    if isinstance(error, _HOPELESS) or attempts >= (OUTAGE_ATTEMPTS if outage else MAX_ATTEMPTS):
         return RetryDecision(None, code, message)
-    delay_s = min(FIRST_DELAY_S * 6 ** (attempts - 1), MAX_DELAY_S)
+    delay_s = min(FIRST_DELAY_S * 6 ** min(attempts - 1, 9), MAX_DELAY_S)
     if isinstance(error, Refused):
         delay_s = max(delay_s, error.retry_after_s)
     if isinstance(error, DiskFull):

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from whisperlive_hybrid.audio.samples import seconds
-from whisperlive_hybrid.errors import HybridError, NotFound
+from whisperlive_hybrid.errors import DiskFull, HybridError, NotFound
 from whisperlive_hybrid.jobs.archive import keep_transcript
 from whisperlive_hybrid.jobs.bell import OUTBOX, Bell
 from whisperlive_hybrid.jobs.chunk import Chunk
@@ -40,6 +40,7 @@ from whisperlive_hybrid.jobs.stored import (
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.ops.egress import AllowedHosts
 from whisperlive_hybrid.storage import clips, deliveries, jobs, queue, transcripts
+from whisperlive_hybrid.storage.faults import StoreFailed
 from whisperlive_hybrid.storage.rows import ClipRow, JobRow, TranscriptRow
 
 log = logging.getLogger(__name__)
@@ -151,6 +152,8 @@ class RunningJob:
                 if not isinstance(error, HybridError):
                     log.exception("%s failed", self.row.id)
                 await self._failed(after_failure(error, self.row.attempts))
+        except (StoreFailed, DiskFull) as error:
+            log.warning("what became of %s cannot be recorded; it will be run again: %s", self.row.id, error.message)
         except Exception:
             log.exception("what became of %s cannot be recorded; it will be run again", self.row.id)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from whisperlive_hybrid.errors import DiskFull
-from whisperlive_hybrid.storage.faults import StoreFailed
+from whisperlive_hybrid.storage.faults import BlobMissing, StoreFailed
 from whisperlive_hybrid.storage.incoming import incoming_file, prepare_folder
 
 if TYPE_CHECKING:
@@ -28,12 +28,6 @@ log = logging.getLogger(__name__)
 PIECE_BYTES: Final = 256 << 10
 """Read at once."""
 _CLIPS: Final = "clips"
-
-
-class BlobMissing(StoreFailed):
-    """The bytes of something that is recorded are not there."""
-
-    code = "audio_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +137,8 @@ def _key(id: str) -> str:
 
 def _move(file: Path, place: Path) -> None:
     """Sync the file's bytes, move it, and sync the folders that now name it."""
+    # Its age counts from now, however long it took to come: old bytes without a record are cleared away.
+    os.utime(file)
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

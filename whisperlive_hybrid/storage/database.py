@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -34,6 +36,8 @@ BUSY_MS: Final = 5000
 """How long a writer waits for another process's transaction, each of which takes milliseconds."""
 READERS: Final = 5
 """Connections at once; more work waits."""
+SAME_AGAIN_S: Final = 10.0
+"""The same fault is logged at most this often."""
 _WRITES: Final = "writes"
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
@@ -158,10 +162,29 @@ def fault(error: BaseException) -> StoreFailed | DiskFull:
     text = str(error.orig) if isinstance(error, DBAPIError) and error.orig is not None else str(error)
     if "disk is full" in text or "No space left" in text:
         return DiskFull("The disk of the server's storage is full.")
-    log.error("the storage failed: %s", _one_line(error))
+    _complain(_one_line(error))
     if isinstance(error, PoolTimeout):
         return StoreFailed("The storage is busy.", code="storage_busy")
     return StoreFailed("The storage failed; the server's log says why.")
+
+
+def _complain(text: str) -> None:
+    """Log it, unless the same was just logged: in an outage everybody finds out at once, again and again."""
+    now = time.monotonic()
+    if text != _complaint.text or now - _complaint.at >= SAME_AGAIN_S:
+        log.error("the storage failed: %s", text)
+        _complaint.text, _complaint.at = text, now
+
+
+@dataclass(slots=True)
+class _Complaint:
+    """What was logged last, and when, on the monotonic clock."""
+
+    text: str = ""
+    at: float = 0.0
+
+
+_complaint = _Complaint()
 
 
 def _prepare_file(path: Path) -> None:

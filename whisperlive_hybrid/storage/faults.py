@@ -9,3 +9,9 @@ class StoreFailed(Unavailable):
     """What is stored cannot be read or written now."""
 
     code = "storage_failed"
+
+
+class BlobMissing(StoreFailed):
+    """The bytes of something that is recorded are not there."""
+
+    code = "audio_lost"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from benchmarks.crashes import Acknowledged, Ledger, Verdict, clip_of_its_own, judge, report
+from benchmarks.crash_callers import clip_of_its_own
+from benchmarks.crash_ledger import Acknowledged, Ledger, Verdict, judge
+from benchmarks.crashes import Outcome, report
 
 ONE = Acknowledged("one step", "clip_1", "job_1", "aa", True)
 TWO = Acknowledged("one step", "clip_2", "job_2", "bb", False)
@@ -23,11 +25,12 @@ def test_all_is_there() -> None:
     hooks = [("job_1", "msg_1"), ("job_1", "msg_1"), ("job_9", "msg_9")]
     verdict = judge(ledger, found(job_1="done", job_2="done"), contents, hooks)
     assert verdict == Verdict()
-    assert report(ledger, [1.0], verdict, 3, 10.0) == 0
+    assert report(Outcome(ledger, verdict, [1.0], 3), 10.0, "folder.") == 0
 
 
 def test_each_fault_is_found() -> None:
     ledger = Ledger([ONE, TWO], {"job_1": "another text"})
+    ledger.refusals.update({"503 storage_failed": 3, "500 internal_error": 1})
     faults = judge(
         ledger,
         {**found(job_1="failed"), "job_3": {"state": "done", "clip_id": "clip_1"}},
@@ -43,8 +46,9 @@ def test_each_fault_is_found() -> None:
         jobs_twice=1,
         missing_webhooks=("job_1",),
         webhooks_under_two_ids=("job_2",),
+        unplanned_refusals=("500 internal_error",),
     )
-    assert report(ledger, [1.0], faults, 2, 10.0) == 1
+    assert report(Outcome(ledger, faults, [1.0], 2), 10.0, "folder.") == 1
 
 
 def test_clips_are_all_different() -> None:

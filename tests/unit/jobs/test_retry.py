@@ -14,7 +14,16 @@ from whisperlive_hybrid.errors import (
     UndecodableAudio,
     WorkerLost,
 )
-from whisperlive_hybrid.jobs.retry import MAX_ATTEMPTS, MAX_DELAY_S, MAX_LOSSES, after_failure, after_loss
+from whisperlive_hybrid.jobs.retry import (
+    FIRST_DELAY_S,
+    MAX_ATTEMPTS,
+    MAX_DELAY_S,
+    MAX_LOSSES,
+    OUTAGE_ATTEMPTS,
+    after_failure,
+    after_loss,
+)
+from whisperlive_hybrid.storage.faults import BlobMissing, StoreFailed
 
 
 @pytest.mark.parametrize(
@@ -36,8 +45,18 @@ def test_our_faults_are_tried_again_ever_later() -> None:
     delays = [after_failure(WorkerLost("x"), n).delay_s for n in range(1, MAX_ATTEMPTS + 1)]
     assert delays == [5.0, 30.0, 180.0, None]
     assert after_failure(Refused("x", retry_after_s=77), 1).delay_s == 77
-    assert after_failure(DiskFull("x"), 1).delay_s == MAX_DELAY_S
     assert after_failure(Unavailable("x"), MAX_ATTEMPTS).delay_s is None
+
+
+def test_an_outage_of_the_storage_is_waited_for() -> None:
+    assert after_failure(DiskFull("x"), 1).delay_s == MAX_DELAY_S
+    assert after_failure(StoreFailed("x"), 1).delay_s == FIRST_DELAY_S
+    for error in (StoreFailed("x"), DiskFull("x")):
+        delays = [after_failure(error, n).delay_s for n in range(1, OUTAGE_ATTEMPTS)]
+        assert None not in delays
+        assert 86_400 <= sum(filter(None, delays)) < 100_000
+        assert after_failure(error, OUTAGE_ATTEMPTS).delay_s is None
+    assert after_failure(BlobMissing("x"), MAX_ATTEMPTS).delay_s is None
 
 
 def test_what_nobody_expected_is_not_told() -> None:
