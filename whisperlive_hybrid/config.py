@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +67,33 @@ class Settings(BaseSettings):
     )
     api_key: str | None = _setting(
         None, "Keys that callers must present, comma-separated; unset means no key is needed.", group="Listening"
+    )
+
+    # --- clients ---------------------------------------------------------------------------------------------------
+    # A client is an API key, or an address where none is asked for. Where one has all it may have, it is told so (429).
+    trusted_proxies: str = _setting(
+        "127.0.0.1, ::1",
+        "Addresses and networks of proxies whose X-Forwarded-For is believed, comma-separated; where no key is asked "
+        "for, clients are told apart by address.",
+        group="Clients",
+    )
+    client_requests_at_once: int | None = _setting(
+        None,
+        "Requests at once of one client that send or wait for files; 0 is no limit, unset a fair share: at most twice "
+        "as many as are left free of MAX_FILE_JOBS + MAX_QUEUED_FILES + 16.",
+        group="Clients",
+        ge=0,
+    )
+    client_requests_per_minute: int = _setting(
+        0, "Requests of one client in a minute, all at once if it likes; 0 is no limit.", group="Clients", ge=0
+    )
+    min_upload_speed: float = _setting(
+        1000.0,
+        "While less than a quarter of those places is free, an upload that brought less than this in a minute is given "
+        "up; 0 never.",
+        unit="B/s",
+        group="Clients",
+        ge=0,
     )
 
     # --- models ----------------------------------------------------------------------------------------------------
@@ -351,6 +379,13 @@ class Settings(BaseSettings):
     def _home(cls, path: Path | None) -> Path | None:
         """No shell has read a line of .env: ~ is still to be replaced."""
         return None if path is None else path.expanduser()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, listed: str) -> str:
+        for part in filter(None, (p.strip() for p in listed.split(","))):
+            ip_network(part, strict=False)
+        return listed
 
     @property
     def language(self) -> str:

@@ -8,6 +8,7 @@
     ├── Conflict                the thing is in a state that forbids this
     ├── Unauthorized            no key, or a wrong one
     ├── Refused                 right request, wrong moment: full, or shutting down (`retry_after_s`)
+    │   └── OverLimit           one client has all that it may have (`limit`, `used`)
     ├── Superseded              a newer request of the same owner took this one's place
     └── Unavailable             our side cannot do it now
         ├── ModelUnavailable    a model that cannot be had (`ways_out`)
@@ -114,6 +115,21 @@ class Refused(HybridError):
     def __init__(self, message: str, *, retry_after_s: float, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
+
+
+class OverLimit(Refused):
+    """A client has as much as it may have: `used` of `limit`, in the unit the message names."""
+
+    code = "over_limit"
+
+    def __init__(
+        self, message: str, *, code: str, limit: float, used: float, retry_after_s: float, is_quota: bool = False
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, code=code)
+        self.limit = limit
+        self.used = used
+        self.is_quota = is_quota
+        """It is used up for long: trying again in a moment will not help."""
 
 
 class Superseded(HybridError):

@@ -32,6 +32,7 @@ from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.ops.egress import AllowedHosts
+from whisperlive_hybrid.ops.limits import ClientLimits
 from whisperlive_hybrid.ops.loop_lag import LoopLag
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.storage.incoming import prepare_folder
@@ -60,6 +61,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.live_terms = _live_terms(settings)
+        self.limits = ClientLimits.of(settings)
         self._stack = AsyncExitStack()
         self._draining = asyncio.Event()
 
@@ -114,6 +116,7 @@ class Server:
                 settings=settings,
                 engine=self.engine,
                 pipeline=self.pipeline,
+                limits=self.limits,
                 jobs=self.jobs,
                 live=self.live,
                 live_port=self.live_port,

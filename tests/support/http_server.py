@@ -19,6 +19,7 @@ from whisperlive_hybrid.diarization.diarizer import Diarizer, DiarizerOptions
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.jobs.opening import open_jobs
 from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.ops.limits import ClientLimits
 from whisperlive_hybrid.server import job_options
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
@@ -108,7 +109,8 @@ async def _start(stack: AsyncExitStack, settings: Settings, speakers: bool) -> t
     jobs = None
     if settings.data_dir is not None:
         jobs = await stack.enter_async_context(open_jobs(job_options(settings), pipeline))
-    services = HttpServices(settings=settings, engine=engine, pipeline=pipeline, jobs=jobs)
+    limits = ClientLimits.of(settings)
+    services = HttpServices(settings=settings, engine=engine, pipeline=pipeline, limits=limits, jobs=jobs)
     runner = make_runner(make_app(services))
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

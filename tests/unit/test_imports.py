@@ -40,6 +40,8 @@ PURE = {
     "engine/guards.py",
     "engine/rest.py",
     "engine/segments.py",
+    "ops/clients.py",
+    "ops/rates.py",
     "diarization/turns.py",
     "diarization/assign.py",
     "diarization/voices.py",

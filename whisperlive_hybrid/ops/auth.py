@@ -26,29 +26,32 @@ _SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
 
 def check_key(
     settings: Settings, headers: Mapping[str, str], query: Mapping[str, str], *, now: float | None = None
-) -> None:
-    """Let a caller with a known key pass; everyone, when no key is set.
+) -> str | None:
+    """Let a caller with a known key pass; everyone, when no key is set. Returns the key; None when none is set.
 
     A key may come as `Authorization: Bearer KEY` (or `Token KEY`), `X-API-Key: KEY`, `api-key: KEY` (as Azure's clients
     send it), `?token=KEY` (or `api_key`), or, as a browser's WebSocket can, in the subprotocols `["token", KEY]`,
     `["bearer", KEY]`, `["openai-insecure-api-key.KEY"]`. Where `now` is given (seconds since 1970), a client secret
-    that was made with a key and has not expired counts as one.
+    that was made with a key and has not expired counts as that key.
     Raises Unauthorized (codes `key_missing`, `key_unknown`, `secret_expired`).
     """
     known = api_keys(settings)
     if not known:
-        return
+        return None
     offered = offered_keys(headers, query)
     if not offered:
         raise Unauthorized("This server needs an API key: send it as 'Authorization: Bearer KEY'.", code="key_missing")
     if now is not None:
         for secret in offered:
-            if client_secrets.is_signed(secret, known):
+            key = client_secrets.signer(secret, known)
+            if key is not None:
                 client_secrets.check_time(secret, now)
-                return
+                return key
     # Every pair is compared, each in constant time, so that the answer's timing tells nothing about any key.
-    if not any([hmac.compare_digest(_bytes(a), _bytes(b)) for a in offered for b in known]):
+    found = [b for a in offered for b in known if hmac.compare_digest(_bytes(a), _bytes(b))]
+    if not found:
         raise Unauthorized("This API key is not known here.", code="key_unknown")
+    return found[0]
 
 
 def api_keys(settings: Settings) -> list[str]:

@@ -32,12 +32,13 @@ def issue(key: str, expires_at: int, claims: dict[str, Any]) -> str:
     return f"{PREFIX}{text}.{_encode(_signature(text, key))}"
 
 
-def is_signed(secret: str, keys: Sequence[str]) -> bool:
-    """Whether one of these keys made it. All are tried, each in constant time."""
+def signer(secret: str, keys: Sequence[str]) -> str | None:
+    """Which of these keys made it; None where none did. All are tried, each in constant time."""
     text, dot, signature = secret.removeprefix(PREFIX).partition(".")
     if not dot or not secret.startswith(PREFIX) or not secret.isascii():
-        return False
-    return any([hmac.compare_digest(_encode(_signature(text, key)), signature) for key in keys])
+        return None
+    found = [key for key in keys if hmac.compare_digest(_encode(_signature(text, key)), signature)]
+    return found[0] if found else None
 
 
 def check_time(secret: str, now: float) -> None:

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from whisperlive_hybrid.errors import HybridError, Refused, Unavailable
 from whisperlive_hybrid.ops.auth import check_host, check_key, origin_allowed
+from whisperlive_hybrid.ops.limits import check
 from whisperlive_hybrid.transports.http import (
     asr_webservice,
     clips,
@@ -35,7 +36,16 @@ from whisperlive_hybrid.transports.http.cors import cors_headers, is_preflight, 
 from whisperlive_hybrid.transports.http.door import DOORS as DOORS_KEY
 from whisperlive_hybrid.transports.http.door import HttpDoor, door_of, refusal
 from whisperlive_hybrid.transports.http.errors import WireError, unknown_error
-from whisperlive_hybrid.transports.http.services import ANSWER, BEGAN, REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.rate_headers import rate_headers
+from whisperlive_hybrid.transports.http.services import (
+    ANSWER,
+    BEGAN,
+    CLIENT,
+    LIMITS,
+    REQUEST_ID,
+    VERDICT,
+    HttpServices,
+)
 from whisperlive_hybrid.transports.http.sockets import was_closed
 
 __all__ = ["HttpServices", "make_app", "make_runner"]
@@ -60,9 +70,6 @@ DOORS: tuple[HttpDoor, ...] = (
 )
 """The front doors. What describes them all is added to them."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-SPARE_REQUESTS = 16
-"""Uploads under way beside the files that run and wait."""
-
 IDLE_S = 75.0
 """A connection gets so long to say, whole, what it wants: between two requests, and for the headers of the first."""
 
@@ -75,6 +82,7 @@ def make_app(services: HttpServices) -> web.Application:
         client_max_size=1 << 16,
     )
     app.on_response_prepare.append(_common_headers(services))
+    app[LIMITS] = services.limits
     app[DOORS_KEY] = doors = (*DOORS, openapi.door(DOORS))
     for door in doors:
         app.add_routes(door.routes(services))
@@ -167,7 +175,7 @@ def _wire_error(e: web.HTTPException, request: web.Request) -> WireError:
 
 
 def _guard(services: HttpServices) -> Middleware:
-    """Origins, the Host header and API keys, in this order; browsers' preflights are answered here."""
+    """Origins, the Host header, API keys, the client's rate, in this order; browsers' preflights are answered here."""
     settings = services.settings
 
     @web.middleware
@@ -185,7 +193,12 @@ def _guard(services: HttpServices) -> Middleware:
         if not _needs_no_key(request):
             check_host(settings, host)
             if not _asks_itself(request):
-                check_key(settings, request.headers, request.query)
+                key = check_key(settings, request.headers, request.query)
+                request[CLIENT] = client = services.limits.client_of(key, request.remote, request.headers)
+                verdict = services.limits.count(client)
+                if verdict is not None:
+                    request[VERDICT] = verdict
+                    check(verdict)
         return await handler(request)
 
     return guard
@@ -203,22 +216,14 @@ def _needs_no_key(request: web.Request) -> bool:
 
 def _admit(services: HttpServices) -> Middleware:
     """Turn work away before its body is read, while there is no engine to do it or no room to hold it."""
-    most = services.settings.max_file_jobs + services.settings.max_queued_files + SPARE_REQUESTS
-    n_running = 0
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal n_running
         if request.method != "POST":
             return await handler(request)
         _refuse_unless_ready(services)
-        if n_running >= most:
-            raise Refused(f"{n_running} files are being worked on; that is all this server takes.", retry_after_s=5.0)
-        n_running += 1
-        try:
+        with services.limits.place(request.get(CLIENT, "")):
             return await handler(request)
-        finally:
-            n_running -= 1
 
     return admit
 
@@ -241,6 +246,8 @@ def _common_headers(services: HttpServices) -> Callable[[web.Request, web.Stream
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "same-origin")
         response.headers.update(cors_headers(services.settings, request))
+        if VERDICT in request:
+            response.headers.update(rate_headers(request[VERDICT]))
         door = door_of(request)
         if door is not None and BEGAN in request:
             response.headers.update(door.headers(time.monotonic() - request[BEGAN]))

@@ -7,6 +7,7 @@
 | foreign web origin, host | 403         |
 | NotFound, no such model  | 404         |
 | TooLarge                 | 413         |
+| OverLimit                | 429, with Retry-After |
 | Refused                  | 503, or 429 in the OpenAI envelope when the server is full, with Retry-After |
 | DeadlineExceeded         | 504         |
 | disk full                | 507         |
@@ -31,6 +32,7 @@ from whisperlive_hybrid.errors import (
     HybridError,
     ModelUnavailable,
     NotFound,
+    OverLimit,
     Refused,
     Superseded,
     TooLarge,
@@ -71,6 +73,7 @@ _STATUS: tuple[tuple[type[HybridError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (Superseded, 409),
+    (OverLimit, 429),
     (Refused, 503),
     (DeadlineExceeded, 504),
     (DiskFull, 507),
@@ -133,7 +136,9 @@ def envelope(error: HybridError) -> dict[str, Any]:
         inner["errors"] = [_problem(p) for p in error.problems]
     if isinstance(error, Refused):
         inner["retry_after_s"] = error.retry_after_s
-    if isinstance(error, TooLarge):
+    if isinstance(error, OverLimit):
+        inner["used"] = error.used
+    if isinstance(error, TooLarge | OverLimit):
         inner["limit"] = error.limit
     if isinstance(error, ModelUnavailable):
         inner["ways_out"] = list(error.ways_out)
@@ -178,7 +183,9 @@ def openai_envelope(error: HybridError) -> dict[str, Any]:
         code = "rate_limit_exceeded"
     kind = "server_error" if status >= 500 else "invalid_request_error"
     if status == 429:
-        kind = "rate_limit_error"
+        kind = "requests" if error.code == "too_many_requests" else "rate_limit_error"
+    if isinstance(error, OverLimit) and error.is_quota:
+        kind = code = "insufficient_quota"
     message = error.message
     if isinstance(error, TooLarge) and error.code == "file_too_large":
         message = f"Maximum content size limit ({error.limit:.0f}) exceeded. {message}"
@@ -200,6 +207,8 @@ def _headers(error: HybridError, status: int) -> dict[str, str]:
         headers["retry-after-ms"] = str(max(1, round(error.retry_after_s * 1000)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, OverLimit) and error.is_quota:
+        headers["x-should-retry"] = "false"
     if status == 409 or (status >= 500 and not isinstance(error, Refused | Unavailable)) or status == 507:
         # The official clients repeat any 409 and 5xx, an hour's upload included; these will not get better by that.
         headers["x-should-retry"] = "false"

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from whisperlive_hybrid.ops.limits import ClientLimits
+from whisperlive_hybrid.ops.rates import Verdict
+
 if TYPE_CHECKING:
     from whisperlive_hybrid.config import Settings
     from whisperlive_hybrid.engine.engine import Engine
@@ -27,6 +30,15 @@ BEGAN = web.RequestKey("began", float)
 ANSWER = web.RequestKey("answer", web.StreamResponse)
 """Of a request: its answer, as soon as that has begun."""
 
+CLIENT = web.RequestKey("client", str)
+"""Of a request that needs a key where there is one: who has sent it."""
+
+VERDICT = web.RequestKey("verdict", Verdict)
+"""Of a request that was counted: what its client has left."""
+
+LIMITS = web.AppKey("limits", ClientLimits)
+"""Of an application: what one client may have of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpServices:
@@ -35,6 +47,8 @@ class HttpServices:
     settings: Settings
     engine: Engine
     pipeline: Pipeline
+    limits: ClientLimits
+    """Shared with the other listeners."""
     jobs: JobService | None = None
     """None: this server keeps no clips and no jobs."""
     live: LiveService | None = None

@@ -7,6 +7,7 @@ types are hints at most: what a file is, its bytes tell.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,10 +20,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from whisperlive_hybrid.audio.wav import HEAD_BYTES, SampleLayout, is_container, wav_header
 from whisperlive_hybrid.errors import BadInput, TooLarge, UndecodableAudio
+from whisperlive_hybrid.ops.rates import UploadPace
 from whisperlive_hybrid.storage.incoming import IncomingFile, StoredFile, incoming_file, too_large
 from whisperlive_hybrid.transports.http.door import refusal
 from whisperlive_hybrid.transports.http.errors import WireError
-from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.services import LIMITS, HttpServices
 
 T = TypeVar("T")
 
@@ -40,6 +42,8 @@ FORM_BYTES = MAX_FIELDS_BYTES
 """What a form may weigh besides its file, for a first look at Content-Length."""
 STALL_S = 60.0
 """An upload that does not move for this long is given up."""
+PACE_WINDOW_S = 60.0
+"""Over so long an upload has to bring what it must."""
 MAX_NAME_CHARS = 255
 URLENCODED = "application/x-www-form-urlencoded"
 FILE_PARTS = ("file", "file[]")
@@ -139,13 +143,50 @@ async def receive_body(request: web.Request, rules: UploadRules) -> AsyncIterato
     _refuse_encoded(request.headers.get("Content-Encoding"))
     async with incoming_file(rules.folder, rules.max_bytes, floor=rules.floor_bytes) as incoming:
         receiver = _Receiver(incoming, rules)
-        while chunk := await _moving(request.content.readany()):
+        async for chunk in _Body(request).chunks():
             if incoming.size == 0 and request.content_type == URLENCODED and chunk.isascii():
                 raise _missing_file(rules)  # really a form, then
             await receiver.write(chunk)
         await receiver.finish()
         await incoming.flush()
         yield _upload(StoredFile(incoming.path, incoming.size), "", [])
+
+
+class _Body:
+    """A request's body as it arrives. Only time spent waiting for it counts against its sender."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._content = request.content
+        self._limits = request.app.get(LIMITS)
+        least_per_s = 0.0 if self._limits is None else self._limits.min_upload_speed
+        self._pace = UploadPace(least_per_s, PACE_WINDOW_S) if least_per_s else None
+
+    async def step(self, step: Awaitable[T]) -> T:
+        """The next of it. Raises WireError (upload_stalled, upload_slow)."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(STALL_S):
+                result = await step
+        except TimeoutError as e:
+            raise WireError(f"The upload did not move for {STALL_S:g} s.", status=408, code="upload_stalled") from e
+        if self._must_go(time.monotonic() - began):
+            raise WireError(
+                f"The upload brought too little over {PACE_WINDOW_S:g} s, and few places are left for others.",
+                status=408,
+                code="upload_slow",
+            )
+        return result
+
+    def _must_go(self, waited_s: float) -> bool:
+        """It is too slow, at a time when others need its place."""
+        if self._limits is None or self._pace is None or self._content.is_eof():
+            return False
+        return self._pace.is_slow(waited_s, self._content.total_bytes) and self._limits.places.is_short
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All of it."""
+        while chunk := await self.step(self._content.readany()):
+            yield chunk
 
 
 class _Receiver:
@@ -204,7 +245,7 @@ async def read_small_body(request: web.Request) -> bytes:
     """A body without a file, at most MAX_FIELD_BYTES. Raises WireError (413, 408)."""
     _refuse_encoded(request.headers.get("Content-Encoding"))
     body = bytearray()
-    while chunk := await _moving(request.content.readany()):
+    async for chunk in _Body(request).chunks():
         body += chunk
         if len(body) > MAX_FIELD_BYTES:
             raise WireError(f"The body may have {MAX_FIELD_BYTES} bytes.", status=413, code="body_too_large")
@@ -230,16 +271,16 @@ async def _read_multipart(
     """The fields; each file goes to what `begin` gives for its name. None takes no file."""
     fields: list[tuple[str, str]] = []
     weight = 0
-    reader = _multipart(request)
+    reader, coming = _multipart(request), _Body(request)
     try:
-        while (part := await _moving(reader.next())) is not None:
+        while (part := await coming.step(reader.next())) is not None:
             if not isinstance(part, BodyPartReader):
                 raise BadInput("A form must not contain another multipart body.", code="bad_multipart")
             name = _checked_name(part)
             if name not in file_parts and part.filename is None:
                 if len(fields) >= MAX_FIELDS:
                     raise BadInput(f"A form may have {MAX_FIELDS} fields.", code="too_many_fields")
-                fields.append((name, await _field(part, name, MAX_FIELDS_BYTES - weight)))
+                fields.append((name, await _field(coming, part, name, MAX_FIELDS_BYTES - weight)))
                 weight += len(fields[-1][1])
                 continue
             if begin is None:
@@ -252,7 +293,7 @@ async def _read_multipart(
                     code="unknown_file_part",
                 )
             receiver = await begin(_clean_name(part.filename))
-            while chunk := await _moving(part.read_chunk(READ_BYTES)):
+            while chunk := await coming.step(part.read_chunk(READ_BYTES)):
                 await receiver.write(chunk)
             await receiver.finish()
     except (ValueError, AssertionError, LookupError, RuntimeError, HttpProcessingError) as e:
@@ -287,10 +328,10 @@ def _refuse_encoded(encoding: str | None) -> None:
         raise BadInput(f"Bodies are sent as they are, not in {encoding[:32]!r}.", code="encoded_part")
 
 
-async def _field(part: BodyPartReader, name: str, room: int) -> str:
+async def _field(coming: _Body, part: BodyPartReader, name: str, room: int) -> str:
     most = min(room, MAX_LARGE_FIELD_BYTES if name.startswith(LARGE_FIELD) else MAX_FIELD_BYTES)
     value = bytearray()
-    while chunk := await _moving(part.read_chunk(READ_BYTES)):
+    while chunk := await coming.step(part.read_chunk(READ_BYTES)):
         value += chunk
         if len(value) > most:
             raise BadInput(f"A field may have {most} bytes.", param=name[:64], code="too_long")
@@ -299,14 +340,6 @@ async def _field(part: BodyPartReader, name: str, room: int) -> str:
     except UnicodeDecodeError as e:
         what = name[:64] or "A part without a name"
         raise BadInput(f"{what} is not UTF-8 text.", param=name[:64] or None, code="not_text") from e
-
-
-async def _moving(step: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(STALL_S):
-            return await step
-    except TimeoutError as e:
-        raise WireError(f"The upload did not move for {STALL_S:g} s.", status=408, code="upload_stalled") from e
 
 
 def _upload(file: StoredFile, filename: str, fields: list[tuple[str, str]]) -> Upload:

@@ -13,6 +13,7 @@ from whisperlive_hybrid.errors import (
     HybridError,
     ModelUnavailable,
     NotFound,
+    OverLimit,
     Refused,
     Superseded,
     TooLarge,
@@ -46,6 +47,8 @@ CASES: list[tuple[HybridError, int, int]] = [
     (Superseded("x"), 409, 409),
     (Refused("x", retry_after_s=1.2), 503, 429),
     (Refused("x", retry_after_s=1.2, code="draining"), 503, 503),
+    (OverLimit("x", code="too_many_requests", limit=60, used=60, retry_after_s=1.2), 429, 429),
+    (OverLimit("x", code="too_much_stored", limit=1, used=2, retry_after_s=9, is_quota=True), 429, 429),
     (WorkerLost("x"), 503, 503),
     (DeadlineExceeded("x"), 504, 504),
     (DiskFull("x"), 507, 507),
@@ -63,8 +66,28 @@ def test_status_and_envelopes(error: HybridError, status: int, openai_status: in
     assert {"code", "message", "param", "accepted"} <= set(envelope(error)["error"])
     told = openai_envelope(error)["error"]
     assert list(told) == ["message", "type", "param", "code"]
-    assert told["type"] in ("invalid_request_error", "rate_limit_error", "server_error")
+    assert told["type"] in (
+        "invalid_request_error",
+        "rate_limit_error",
+        "requests",
+        "insufficient_quota",
+        "server_error",
+    )
     assert (told["type"] == "server_error") == (openai_status >= 500)
+
+
+def test_a_limit_says_which_and_how_much_is_used() -> None:
+    soon = OverLimit("x", code="too_many_requests", limit=60, used=60, retry_after_s=1.2)
+    late = OverLimit("x", code="too_much_stored", limit=1e9, used=2e9, retry_after_s=3600, is_quota=True)
+
+    told = envelope(soon)["error"]
+    assert (told["code"], told["limit"], told["used"], told["retry_after_s"]) == ("too_many_requests", 60, 60, 1.2)
+    shown = openai_envelope(soon)["error"]
+    assert (shown["type"], shown["code"]) == ("requests", "rate_limit_exceeded")
+    shown = openai_envelope(late)["error"]
+    assert (shown["type"], shown["code"]) == ("insufficient_quota", "insufficient_quota")
+    assert "x-should-retry" not in openai_refusal(soon).headers
+    assert openai_refusal(late).headers["x-should-retry"] == "false"
 
 
 def test_every_kind_of_error_is_thought_of() -> None:
