@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -200,31 +201,63 @@ def test_no_module_is_a_drawer() -> None:
     assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "common", "misc", "types", "base"}
 
 
+TORCH = ROOT / "diarization/libraries.py"
+"""Loads torch and pyannote, which takes seconds."""
+
+
+def dotted(path: Path) -> str:
+    return ".".join((PACKAGE, *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def outside(tree: ast.Module) -> Iterator[str]:
+    """Modules of others that a module imports when it is imported itself."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+            yield node.module
+
+
 @pytest.mark.timeout(300)  # some hundred processes
 def test_each_module_imports_alone() -> None:
-    """In a process that has nothing of the package yet: forked from one that only knows the libraries."""
-    names = [".".join((PACKAGE, *p.relative_to(ROOT).with_suffix("").parts)) for p in MODULES]
-    modules = [n.removesuffix(".__init__") for n in names if not n.endswith("__main__")]
+    """In a process that has nothing of the package yet: forked from one that only knows the libraries.
+
+    The few modules that get torch from `diarization.libraries` find that one loaded, once it has been imported alone:
+    it imports nothing of the package, so it can give them nothing but torch.
+    """
+    assert not [name for name in imports(MODULES[TORCH]) if name.startswith((PACKAGE, "."))]
+    modules = {p: tree for p, tree in MODULES.items() if p.name != "__main__.py"}
+    with_torch = [p for p, tree in modules.items() if dotted(TORCH) in outside(tree)]
+    heavy = {PACKAGE, "torch", "torchaudio", "pyannote"}
+    libraries = {m for tree in modules.values() for m in outside(tree) if m.split(".")[0] not in heavy}
+    alone = [dotted(p) for p in modules if p not in with_torch]
+    stages = [[sorted(libraries), alone], [[dotted(TORCH)], [dotted(p) for p in with_torch]]]
+    assert len(with_torch) >= 3 and dotted(TORCH) in alone
     script = """
-import importlib, os, sys, warnings
-import aiohttp, av, ctranslate2, faster_whisper, msgspec, numpy, onnxruntime, pydantic_settings, websockets
-import aiosqlite, alembic, obstore, sqlalchemy.ext.asyncio
+import gc, importlib, json, os, sys, warnings
+
 failed = []
-for name in sys.argv[1:]:
-    child = os.fork()
-    if child == 0:
-        warnings.simplefilter("error")
-        try:
-            importlib.import_module(name)
-        except BaseException as error:
-            print(f"{name}: {error!r}", file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(child, 0)[1] != 0:
-        failed.append(name)
+for libraries, modules in json.loads(sys.argv[1]):
+    for name in libraries:
+        importlib.import_module(name)
+    gc.disable()
+    gc.freeze()
+    for name in modules:
+        child = os.fork()
+        if child == 0:
+            warnings.simplefilter("error")
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                print(f"{name}: {error!r}", file=sys.stderr, flush=True)
+                os._exit(1)
+            os._exit(0)
+        if os.waitpid(child, 0)[1] != 0:
+            failed.append(name)
 sys.exit(1 if failed else 0)
 """
-    run = subprocess.run([sys.executable, "-c", script, *modules], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", script, json.dumps(stages)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
 
