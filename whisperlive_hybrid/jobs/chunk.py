@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from whisperlive_hybrid.audio.samples import SAMPLE_RATE
 from whisperlive_hybrid.engine.hypothesis import Segment
-from whisperlive_hybrid.speech.silero import FRAME
-
-WARM_UP_S: Final = 10.0
-"""Audio before the place to go on at that voice activity hears again: it remembers little, and nothing for long."""
+from whisperlive_hybrid.speech.speech import BEGINNING, Bookmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +29,20 @@ class Chunk:
     """Text that the next window is prompted with; None where the options' own prompt is."""
     n_prompt_tokens: int | None = None
     """Length of the first window's prompt."""
+    pieces: tuple[tuple[int, int], ...] = ()
+    """Where its speech lies in the file: first samples, and those that follow."""
+    behind: Bookmark | None = None
+    """How the file goes on; None: nothing is known but `end`, and voice activity hears all again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in a file to go on."""
-
-    hear_from: int
-    """First sample that voice activity hears; a whole number of its frames."""
-    deaf_until: int
-    """No utterance begins before this sample: what is before is told."""
-
-
-BEGINNING: Final = Place(0, 0)
-
-
-def place_behind(chunks: Sequence[Chunk]) -> Place:
-    """Where to go on after these chunks of a file, which are in order and the first ones."""
+def bookmark_behind(chunks: Sequence[Chunk]) -> Bookmark:
+    """How a file goes on after these chunks of it, which are in order and the first ones."""
     if not chunks:
         return BEGINNING
-    end = chunks[-1].end
-    return Place(max(0, end - round(WARM_UP_S * SAMPLE_RATE)) // FRAME * FRAME, end)
+    last = chunks[-1]
+    return last.behind or Bookmark(0, b"", last.end, None, last.end)
+
+
+def speech_of(chunks: Sequence[Chunk]) -> tuple[tuple[int, int], ...]:
+    """Where the speech of these chunks lies in the file, in order."""
+    return tuple(piece for chunk in chunks for piece in chunk.pieces)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.diarization.turns import Diarization
@@ -28,13 +31,19 @@ class Spoken:
 
 
 class SpeakersOfFile:
-    """The speakers of one file; does nothing where nobody asks for them. `aclose` in any case."""
+    """The speakers of one file; does nothing where nobody asks for them. `aclose` in any case.
 
-    def __init__(self, diarizer: Diarizer | None, options: FileOptions) -> None:
+    `told`: where the speech lies that another run has transcribed, in order; it is heard again, by the same pieces.
+    """
+
+    def __init__(self, diarizer: Diarizer | None, options: FileOptions, told: Sequence[tuple[int, int]] = ()) -> None:
         self._diarizer = diarizer
         self._options = options
         self._file: FileDiarization | None = None
         self._warning: str | None = None
+        self._told = deque(told)
+        self._piece: list[Samples] = []
+        """What was heard of the first of them."""
 
     async def open(self) -> None:
         """Begin. Raises BadInput for references of known speakers; what else goes wrong is a warning."""
@@ -50,12 +59,19 @@ class SpeakersOfFile:
         except HybridError as error:
             self._warning = f"Speakers could not be told apart: {error.message}"
 
-    async def hear_block(self, block: Samples, start: int, told: Samples) -> None:
-        """The next block of the file, from sample `start` on; `told` is as much of it as another run transcribed."""
-        if self._file is not None:
-            await self._file.hear_audio(block)
-            if len(told):
-                await self._file.hear_speech(start, told)
+    async def hear_block(self, block: Samples, start: int) -> None:
+        """The next block of the file, from sample `start` on."""
+        if self._file is None:
+            return
+        await self._file.hear_audio(block)
+        while self._told and self._told[0][0] < start + len(block):
+            begin, end = self._told[0]
+            self._piece.append(block[max(begin - start, 0) : end - start])
+            if end > start + len(block):
+                return
+            self._told.popleft()
+            piece, self._piece = np.concatenate(self._piece), []
+            await self._file.hear_speech(begin, piece)
 
     async def hear_window(self, window: PackedWindow) -> None:
         """Speech whose text is final. Waits while diarization is far behind."""

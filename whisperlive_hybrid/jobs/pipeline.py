@@ -28,7 +28,7 @@ from whisperlive_hybrid.engine.hypothesis import Hypothesis, Segment
 from whisperlive_hybrid.engine.rest import rest_of
 from whisperlive_hybrid.engine.window import Lane, Window
 from whisperlive_hybrid.errors import Refused
-from whisperlive_hybrid.jobs.chunk import Chunk, place_behind
+from whisperlive_hybrid.jobs.chunk import Chunk, bookmark_behind, speech_of
 from whisperlive_hybrid.jobs.file_speakers import SpeakersOfFile
 from whisperlive_hybrid.jobs.language import detect_language
 from whisperlive_hybrid.jobs.stitching import to_file_clock
@@ -200,7 +200,7 @@ class _FileWork:
         self._on_progress = on_progress
         self._on_segments = on_segments
         self._on_chunk = on_chunk
-        self._place = place_behind(chunks)
+        self._begin = bookmark_behind(chunks)
         self._model = ""
         self._language = options.decode.language
         """None until it is given or detected."""
@@ -216,7 +216,7 @@ class _FileWork:
         self._speech = 0
         self._done_s = 0.0
         self._n_prompt_tokens: int | None = None
-        self._speakers = SpeakersOfFile(pipeline.diarizer, options)
+        self._speakers = SpeakersOfFile(pipeline.diarizer, options, speech_of(chunks))
         if chunks:
             self._go_on_behind(chunks)
 
@@ -236,16 +236,13 @@ class _FileWork:
         pipeline, options = self._pipeline, self._options
         self._model = await self._engine.load(options.model)
         speech = replace(options.speech, max_utterance_s=min(options.speech.max_utterance_s, pipeline.window_s))
-        begin = self._place
         try:
             await self._speakers.open()
             async with (
                 aclosing(decode_file(path, pipeline.limits, on_info=self._receive_info)) as blocks,
                 aclosing(self._counted(blocks)) as counted,
-                aclosing(_behind(counted, begin.hear_from)) as unheard,
-                aclosing(
-                    utterances(unheard, pipeline.vad, speech, start=begin.hear_from, deaf_until=begin.deaf_until)
-                ) as spoken,
+                aclosing(_behind(counted, self._begin.hear_from)) as unheard,
+                aclosing(utterances(unheard, pipeline.vad, speech, self._begin)) as spoken,
                 aclosing(pack(spoken, pipeline.window_s)) as windows,
             ):
                 async for window in windows:
@@ -364,6 +361,8 @@ class _FileWork:
                 silent_windows=self._silent_windows,
                 said=None if self._said is None else tuple(self._said),
                 n_prompt_tokens=self._n_prompt_tokens,
+                pieces=tuple((piece.start, piece.start + piece.end - piece.begin) for piece in window.pieces),
+                behind=window.behind,
             )
         )
         self._done_s = window.end_s
@@ -391,8 +390,7 @@ class _FileWork:
     async def _counted(self, blocks: AsyncIterable[Samples]) -> AsyncGenerator[Samples]:
         """The blocks as they pass, counted."""
         async for block in blocks:
-            told_before = block[: max(0, self._place.deaf_until - self._decoded)]
-            await self._speakers.hear_block(block, self._decoded, told_before)
+            await self._speakers.hear_block(block, self._decoded)
             self._decoded += len(block)
             if not self._done_s:
                 self._on_progress(Progress("decoding", seconds(self._decoded), self._total_s))

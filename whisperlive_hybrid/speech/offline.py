@@ -7,6 +7,7 @@ A live session ends an utterance where a speaker is done; a file's utterances ar
 from __future__ import annotations
 
 import bisect
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,15 @@ import numpy as np
 from whisperlive_hybrid.audio.samples import SAMPLE_RATE, Samples
 from whisperlive_hybrid.speech.segmenter import Segmenter
 from whisperlive_hybrid.speech.silero import FRAME
-from whisperlive_hybrid.speech.speech import SpeechEnded, SpeechEvent, SpeechOptions, SpeechStarted, Utterance
+from whisperlive_hybrid.speech.speech import (
+    BEGINNING,
+    Bookmark,
+    SpeechEnded,
+    SpeechEvent,
+    SpeechOptions,
+    SpeechStarted,
+    Utterance,
+)
 from whisperlive_hybrid.speech.tail import Tail
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 
@@ -24,20 +33,26 @@ async def utterances(
     blocks: AsyncIterable[Samples],
     vad: VadBatcher,
     options: SpeechOptions,
-    *,
-    start: int = 0,
-    deaf_until: int = 0,
+    begin: Bookmark = BEGINNING,
 ) -> AsyncGenerator[Utterance]:
     """The utterances of a file, in order; no two share a sample (a forced cut repeats nothing here).
 
-    `start` is the number of the first sample in `blocks`; none of the utterances begins before `deaf_until`. Takes the
-    next block only when the last one's utterances are taken.
+    The first sample in `blocks` is number `begin.hear_from`. With the bookmark of an utterance, and the same options
+    and block boundaries, those behind it come again, to the sample. Takes the next block only when the last one's
+    utterances are taken. Raises BadInput (bad_snapshot).
     """
-    stream = vad.open("file")
-    segmenter = Segmenter(options, start, deaf_until=deaf_until)
-    collector = _Collector(options, start, deaf_until)
+    stream = vad.open("file", begin.vad or None)
+    segmenter = Segmenter(
+        options,
+        begin.hear_from,
+        unscored=stream.unscored,
+        deaf_until=begin.deaf_until,
+        speaking_from=begin.speaking_from,
+    )
+    collector = _Collector(options, begin)
     try:
         async for block in blocks:
+            collector.mark(stream.snapshot())
             probabilities = await stream.probabilities(block)
             collector.audio.append(block)
             for utterance in collector.receive(segmenter.feed(block, probabilities)):
@@ -51,19 +66,25 @@ async def utterances(
 class _Collector:
     """Makes utterances of a segmenter's events and the audio they speak of."""
 
-    def __init__(self, options: SpeechOptions, start: int, deaf_until: int) -> None:
-        self.audio = Tail(start)
+    def __init__(self, options: SpeechOptions, begin: Bookmark) -> None:
+        self.audio = Tail(begin.hear_from)
         self._start: int | None = None
         """Where the running utterance began."""
         self._ended: tuple[int, int, int] | None = None
         """Start and end of the last utterance, and how far its end may still be moved."""
-        self._heard = deaf_until
+        self._heard = begin.heard
         """End of the last utterance."""
+        self._marks: deque[tuple[int, bytes]] = deque()
+        """Places, in order, with the state of voice activity there; those that a bookmark may need."""
         # A segmenter that ends an utterance after a shorter silence than the overlap has not yet heard all of that.
         silence = -(-options.min_silence_ms * SAMPLE_RATE // 1000 // FRAME) * FRAME
         self._extra = max(options.overlap_ms * SAMPLE_RATE // 1000 - silence, 0)
         self._max_length = int(options.max_utterance_s * SAMPLE_RATE)
         self._look_back = (options.pre_roll_ms + options.min_speech_ms) * SAMPLE_RATE // 1000 + 2 * FRAME
+
+    def mark(self, vad: bytes) -> None:
+        """The state of voice activity behind the audio so far."""
+        self._marks.append((self.audio.end, vad))
 
     def receive(self, events: list[SpeechEvent], *, last: bool = False) -> Iterator[Utterance]:
         """Utterances that are complete with these events."""
@@ -83,14 +104,23 @@ class _Collector:
         needed += [] if self._start is None else [self._start]
         needed += [] if self._ended is None else [self._ended[0]]
         self.audio.forget(min(needed))
+        while len(self._marks) > 1 and self._marks[1][0] <= min(needed):
+            self._marks.popleft()
 
     def _complete(self, limit: int) -> Iterator[Utterance]:
-        """The utterance that ended, as long as may be before `limit`."""
+        """The utterance that ended, as long as may be before `limit`, where the next one starts if that is known."""
         if self._ended is not None:
             start, end, may_end = self._ended
             self._ended = None
             self._heard = max(end, min(may_end, limit))
-            yield Utterance(start, self.audio.cut(start, self._heard))
+            # Only a cut makes the next one start before the end, to repeat something.
+            behind = self._bookmark(end, limit if limit < end else None)
+            yield Utterance(start, self.audio.cut(start, self._heard), behind)
+
+    def _bookmark(self, end: int, speaking_from: int | None) -> Bookmark:
+        point = end if speaking_from is None else speaking_from
+        at, vad = next(mark for mark in reversed(self._marks) if mark[0] <= point)
+        return Bookmark(at, vad, end, speaking_from, self._heard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +138,8 @@ class PackedWindow:
 
     samples: Samples
     pieces: tuple[Piece, ...]
+    behind: Bookmark | None = None
+    """How the file goes on after it; None where it ends within an utterance."""
 
     @property
     def start_s(self) -> float:
@@ -175,7 +207,7 @@ async def pack(speech: AsyncIterable[Utterance], max_s: float) -> AsyncGenerator
             waiting, length = [], 0
         while len(utterance.samples) > limit:
             yield _packed([Utterance(utterance.start, utterance.samples[:limit])])
-            utterance = Utterance(utterance.start + limit, utterance.samples[limit:])
+            utterance = Utterance(utterance.start + limit, utterance.samples[limit:], utterance.behind)
         if len(utterance.samples):
             waiting.append(utterance)
             length += len(utterance.samples)
@@ -190,4 +222,4 @@ def _packed(together: list[Utterance]) -> PackedWindow:
         end = position + len(utterance.samples)
         pieces.append(Piece(position, end, utterance.start))
         position = end
-    return PackedWindow(np.concatenate([u.samples for u in together]), tuple(pieces))
+    return PackedWindow(np.concatenate([u.samples for u in together]), tuple(pieces), together[-1].behind)

@@ -77,12 +77,33 @@ class SpeechEnded:
 SpeechEvent: TypeAlias = SpeechStarted | SpeechAudio | SpeechPaused | SpeechEnded
 
 
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """Where a file's utterances go on, behind one of them, as if nothing had come between."""
+
+    hear_from: int
+    """First sample that is heard again: voice activity is known there."""
+    vad: bytes
+    """Voice activity's state before that sample (`VadStream.snapshot`); empty at the beginning of a file."""
+    deaf_until: int
+    """Where the segmenter ended the utterance: none begins before."""
+    speaking_from: int | None
+    """Where the next one begins, if the utterance was cut at its maximum length."""
+    heard: int
+    """End of the utterance, with what is kept after it."""
+
+
+BEGINNING = Bookmark(0, b"", 0, None, 0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Utterance:
     """One stretch of speech: `samples` float32 [n], the first of which is number `start`."""
 
     start: int
     samples: Samples
+    behind: Bookmark | None = None
+    """How a file goes on after it, where that is known."""
 
     @property
     def end(self) -> int:

@@ -127,15 +127,28 @@ def test_times_at_a_border_and_words_across_it():
     assert window.to_clock(99.0) == 22.0
 
 
-async def test_hearing_goes_on_behind_an_utterance(vad):
-    """With ten seconds to warm up, what follows is as if all had been heard, but for a frame or two where two touch."""
+@pytest.mark.parametrize(
+    ("options", "dense"),
+    [
+        (FILE_SPEECH, False),
+        (SpeechOptions(), False),
+        (SpeechOptions(max_utterance_s=6.0, overlap_ms=800), True),
+        (SpeechOptions(max_utterance_s=2.0, min_silence_ms=400, pre_roll_ms=400, overlap_ms=800), False),
+        (SpeechOptions(max_utterance_s=2.0, min_silence_ms=400, pre_roll_ms=400, overlap_ms=800), True),
+    ],
+)
+async def test_hearing_goes_on_behind_an_utterance_as_if_nothing_had_been(vad, options, dense):
     samples = max(clips(conversations=True), key=lambda c: c.duration_s).samples()
-    whole = await heard(vad, samples, FILE_SPEECH)
-    assert len(whole) > 5
+    if dense:  # speech without a pause, where utterances are cut
+        samples = np.concatenate([u.samples for u in await heard(vad, samples, SpeechOptions())])
+    blocks = [samples[i : i + 50_000] for i in range(0, len(samples), 50_000)]
+    whole = [u async for u in utterances(given_in_turn(blocks), vad, options)]
+    assert len(whole) > 3
     for n, told in enumerate(whole, 1):
-        start = max(0, told.end - 10 * SAMPLE_RATE) // 512 * 512
-        blocks = in_blocks(samples[start:], 50_000)
-        rest = [u async for u in utterances(blocks, vad, FILE_SPEECH, start=start, deaf_until=told.end)]
-        assert len(rest) == len(whole) - n
-        for again, before in zip(rest, whole[n:], strict=True):
-            assert (again.start, again.end) == pytest.approx((before.start, before.end), abs=0.1 * SAMPLE_RATE)
+        assert told.behind is not None
+        first, beside_a_border = divmod(told.behind.hear_from, 50_000)
+        assert not beside_a_border
+        assert told.end - told.behind.hear_from <= (options.max_utterance_s + 5) * SAMPLE_RATE
+        rest = [u async for u in utterances(given_in_turn(blocks[first:]), vad, options, told.behind)]
+        assert [(u.start, u.end, u.behind) for u in rest] == [(u.start, u.end, u.behind) for u in whole[n:]]
+        assert all(np.array_equal(a.samples, b.samples) for a, b in zip(rest, whole[n:], strict=True))
