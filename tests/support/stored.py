@@ -39,6 +39,7 @@ def make_job(clip_id: str | None, **changes: Any) -> JobRow:
         "priority": 0,
         "attempts": 0,
         "losses": 0,
+        "failures": 0,
         "not_before": 0.0,
         "lease": None,
         "lease_until": None,

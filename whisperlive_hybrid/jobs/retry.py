@@ -29,7 +29,7 @@ class RetryDecision:
 
 
 def after_failure(error: Exception, attempts: int) -> RetryDecision:
-    """What to do about `error` at attempt number `attempts`, the first being 1."""
+    """What to do about `error` at attempt number `attempts` of those that failed in a row, the first being 1."""
     code = error.code if isinstance(error, HybridError) else "internal_error"
     message = error.message if isinstance(error, HybridError) else "Something went wrong on the server; see its log."
     outage = isinstance(error, DiskFull | StoreFailed) and not isinstance(error, BlobMissing)

@@ -98,6 +98,8 @@ class RunningJob:
         self._began_s = 0.0
         """On the monotonic clock, at `_began_done_s` of the audio."""
         self._began_done_s: float | None = None
+        self._failures = row.failures
+        """Faults of ours in a row, until it gets on."""
         self.task: asyncio.Task[None] = asyncio.create_task(self._run(), name=row.id)
 
     def stop(self, ending: Ending) -> None:
@@ -128,10 +130,12 @@ class RunningJob:
                 n_segments=n_segments,
                 lease_until=self._clock() + self._rules.lease_s,
                 losses=0,
+                failures=0,
             )
             await queue.add_chunks(connection, self.row.id, first, bodies)
 
         await self._database.write(work)
+        self._failures = 0
         self._bell.ring(self.row.id)
 
     async def _mine(self, connection: AsyncConnection, **values: object) -> None:
@@ -151,7 +155,7 @@ class RunningJob:
             except Exception as error:
                 if not isinstance(error, HybridError):
                     log.exception("%s failed", self.row.id)
-                await self._failed(after_failure(error, self.row.attempts))
+                await self._failed(after_failure(error, self._failures + 1))
         except (StoreFailed, DiskFull) as error:
             log.warning("what became of %s cannot be recorded; it will be run again: %s", self.row.id, error.message)
         except Exception:
@@ -275,7 +279,9 @@ class RunningJob:
             told = {"error_code": decision.code, "error_message": decision.message}
             if decision.delay_s is not None:
                 again = now + decision.delay_s
-                await self._mine(connection, **_ENDED, **told, state="queued", not_before=again)
+                await self._mine(
+                    connection, **_ENDED, **told, state="queued", not_before=again, failures=self._failures + 1
+                )
                 return
             await self._mine(connection, **_ENDED, **told, state="failed", finished_at=now)
             await jobs.forget_chunks(connection, self.row.id)

@@ -2,8 +2,8 @@
 
 Who takes a job has it until `lease_until`, and says so again and again while he works. Everything that is written about
 a running job carries the lease; a job whose lease has run out may be taken by another, and what the first one writes
-then changes nothing. On PostgreSQL takers pass over rows that others are just taking (FOR UPDATE SKIP LOCKED); in
-SQLite the one UPDATE is a transaction of its own.
+then changes nothing. On PostgreSQL takers pass over rows that others are just taking (FOR UPDATE SKIP LOCKED); SQLite
+has one writer at a time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ async def take_job(
 ) -> JobRow | None:
     """The next job that is due, taken; None where none is. `above`: only those of a higher priority.
 
+    One that was begun by a process which died goes first, then the highest priority, then the oldest.
+
     A job waits while an equal one runs, unless it is to be computed in any case: it will find that one's result.
     """
     twin = job.alias("twin")
@@ -33,18 +35,30 @@ async def take_job(
         twin.c.id != job.c.id,
         twin.c.lease_until >= now,
     )
-    lost = and_(job.c.state == "running", job.c.lease_until < now)
-    due = or_(and_(job.c.state == "queued", job.c.not_before <= now), lost)
-    next_one = (
-        select(job.c.id)
-        .where(due, or_(job.c.fresh, ~runs_elsewhere), *(() if above is None else (job.c.priority > above,)))
-        .order_by(job.c.priority.desc(), job.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    alone = or_(job.c.fresh, ~runs_elsewhere)
+    # Those that were begun go first. One state at a time: a long queue is then read from its head, by the index.
+    for due in (
+        and_(job.c.state == "running", job.c.lease_until < now),
+        and_(job.c.state == "queued", job.c.not_before <= now),
+    ):
+        next_one = (
+            select(job.c.id)
+            .where(due, alone, *(() if above is None else (job.c.priority > above,)))
+            .order_by(job.c.priority.desc(), job.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        id = (await connection.execute(next_one)).scalar()
+        if id is not None:
+            return await _taken(connection, id, lease, now, until)
+    return None
+
+
+async def _taken(connection: AsyncConnection, id: str, lease: str, now: float, until: float) -> JobRow:
+    """The job, taken."""
     taken = await connection.execute(
         update(job)
-        .where(job.c.id == next_one.scalar_subquery())
+        .where(job.c.id == id)
         .values(
             state="running",
             lease=lease,
@@ -55,8 +69,7 @@ async def take_job(
         )
         .returning(job)
     )
-    row = taken.first()
-    return None if row is None else to_job(row)
+    return to_job(taken.one())
 
 
 async def next_due(connection: AsyncConnection, now: float) -> float | None:

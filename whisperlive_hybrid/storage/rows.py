@@ -65,6 +65,8 @@ class JobRow:
     """Times that it was begun."""
     losses: int
     """Times that it was left behind by a process that died, since it last got on."""
+    failures: int
+    """Times that it failed by a fault of ours, since it last got on."""
     not_before: float
     lease: str | None
     """Of the one who works on it; all that is written about it carries this."""

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 METADATA: Final = MetaData(
@@ -66,13 +67,14 @@ job: Final = Table(
     Column("source_url", Text),
     Column("options", LargeBinary, nullable=False),
     Column("model", String(512), nullable=False),
-    Column("content_key", String(64), index=True),
+    Column("content_key", String(64)),
     Column("fresh", Boolean, nullable=False),
     Column("callback_url", Text),
     Column("state", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("losses", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
     Column("not_before", Double, nullable=False),
     Column("lease", String(64)),
     Column("lease_until", Double),
@@ -86,7 +88,8 @@ job: Final = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", "state"),
-    Index("ix_job_queue", "state", "priority", "id"),
+    Index("ix_job_queue", "state", text("priority DESC"), "id"),
+    Index("ix_job_content", "content_key", "state"),
 )
 
 chunk: Final = Table(

@@ -54,11 +54,16 @@ async def page_of_transcripts(
 ) -> Page[TranscriptRow]:
     """Transcripts, newest job first. `words`: only those with all of these words in their text; `prefix`: the last of
     them may be the beginning of a word."""
-    query = select(*_COLUMNS, transcript.c.job_id.label("id"))
+    found = select(transcript.c.job_id)
     if clip_id is not None:
-        query = query.where(transcript.c.clip_id == clip_id)
+        found = found.where(transcript.c.clip_id == clip_id)
     if words is not None:
-        query = query.where(_has_words(connection, words, prefix))
+        found = found.where(_has_words(connection, words, prefix))
+    if after is not None:
+        found = found.where(transcript.c.job_id < after)
+    # Only ids are sorted: common words are found in many texts.
+    newest = found.order_by(transcript.c.job_id.desc()).limit(limit + 1)
+    query = select(*_COLUMNS, transcript.c.job_id.label("id")).where(transcript.c.job_id.in_(newest))
     return await page(connection, query, transcript.c.job_id, _row, after=after, limit=limit)
 
 
