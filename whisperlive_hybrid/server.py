@@ -73,7 +73,7 @@ class Server:
             self.loop_lag = await stack.enter_async_context(LoopLag())
             vad = await stack.enter_async_context(VadBatcher())
             self.engine = await stack.enter_async_context(Engine(EngineOptions.of(settings)))
-            self.diarizer = await stack.enter_async_context(Diarizer(_diarizer_options(settings)))
+            self.diarizer = await stack.enter_async_context(Diarizer(DiarizerOptions.of(settings)))
             self.pipeline = Pipeline(
                 self.engine,
                 vad,
@@ -221,20 +221,6 @@ async def _open_store(settings: Settings, stack: AsyncExitStack) -> RecordStore 
             ) from None
         log.warning("live sessions will not survive a restart: %s cannot be written (%s)", path, error)
         return None
-
-
-def _diarizer_options(settings: Settings) -> DiarizerOptions:
-    return DiarizerOptions(
-        model=settings.pyannote_model,
-        token=settings.hf_token,
-        cache=settings.model_cache,
-        device=settings.diarization_device,
-        busy_gpu=None if settings.device == "cpu" else settings.device_index,
-        threads=settings.diarization_threads,
-        queue=settings.diarization_queue,
-        keep_s=settings.model_ttl_s,
-        folder=settings.upload_dir(),
-    )
 
 
 async def _open_jobs(settings: Settings, pipeline: Pipeline, stack: AsyncExitStack) -> JobService | None:

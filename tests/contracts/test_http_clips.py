@@ -138,6 +138,15 @@ def test_a_transcription_in_every_form(client: httpx.Client, stored: str, format
     assert by_name.text == by_accept.text
 
 
+def test_a_transcription_with_all_that_is_known(client: httpx.Client, stored: str) -> None:
+    client.post("/api/transcribe", params={"clip_id": stored}).raise_for_status()
+    full = client.get(f"/api/transcription/{stored}", params={"format": "full"})
+    check(full, "/api/transcription/{id}", "get")
+    direct = client.post("/transcribe", files={"file": CLIP.path.read_bytes()}).json()
+    assert full.json()["segments"] == direct["segments"]
+    assert full.json()["info"] == direct["info"]
+
+
 def test_segments_come_as_they_are_made(client: httpx.Client) -> None:
     id = clip_id(client, TALK)
     with client.stream("POST", "/api/transcribe/stream", params={"clip_id": id, "language": "en"}) as answer:

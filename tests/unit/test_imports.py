@@ -80,6 +80,8 @@ PURE = {
     "transports/websocket/whisperlive_config.py",
     "transports/websocket/whisperlive_segments.py",
     "client/outbox.py",
+    "client/job_records.py",
+    "cli/wire_transcript.py",
 }
 """State machines: no I/O, no clock, no threads."""
 

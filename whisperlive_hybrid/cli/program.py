@@ -15,7 +15,8 @@ from whisperlive_hybrid.errors import HybridError
 
 COMMANDS = {
     "serve": "start the server (the default)",
-    "transcribe": "turn files into text, without a server",
+    "transcribe": "turn files into text, here or on a server",
+    "jobs": "jobs of a server: list, wait for, fetch, cancel",
     "live": "captions in the terminal, from the microphone or a file",
     "models": "list, fetch and check models",
     "doctor": "say what this machine has and what is missing",

@@ -24,14 +24,20 @@ class ProgressLine:
         """`mode` None: a bar on a terminal, nothing elsewhere."""
         self._stream = stream
         self._mode: Mode = mode or ("bar" if can_rewrite(stream) else "none")
-        self._name = ""
+        self.name = ""
+        """Of the file."""
         self._started = self._due = 0.0
         self._visible = False
+
+    @property
+    def for_programs(self) -> bool:
+        """Lines of JSON, which name their file."""
+        return self._mode == "json"
 
     def start(self, name: str, now: float) -> None:
         """The next file."""
         self.clear()
-        self._name, self._started = name, now
+        self.name, self._started = name, now
         self._due = now + (_PLAIN_EVERY_S if self._mode == "plain" else _PATIENCE_S)
 
     def update(self, progress: Progress, now: float) -> None:
@@ -40,10 +46,10 @@ class ProgressLine:
             return
         self._due = now + (_PLAIN_EVERY_S if self._mode == "plain" else _BAR_EVERY_S)
         if self._mode == "json":
-            line = {"file": self._name, "stage": progress.stage, "done_s": progress.done_s, "total_s": progress.total_s}
+            line = {"file": self.name, "stage": progress.stage, "done_s": progress.done_s, "total_s": progress.total_s}
             self._write(json.dumps(line) + "\n")
         else:
-            text = line_of(self._name, progress, now - self._started, columns() - 1 if self._mode == "bar" else 100)
+            text = line_of(self.name, progress, now - self._started, columns() - 1 if self._mode == "bar" else 100)
             self._write(f"{CLEAR_LINE}{text}" if self._mode == "bar" else f"{text}\n")
             self._visible = self._mode == "bar"
 
@@ -63,7 +69,7 @@ def line_of(name: str, progress: Progress, elapsed_s: float, limit: int) -> str:
     done, total = progress.done_s, progress.total_s
     speed = f"  {done / elapsed_s:.0f}x" if done > 0 and elapsed_s > 0 else ""
     if not total:
-        return last_columns(f"{name}  {progress.stage}  {clock(done)}{speed}", limit)
+        return last_columns(f"{name}  {progress.stage}" + (f"  {clock(done)}{speed}" if done else ""), limit)
     share = min(1.0, done / total)
     eta = f"  ETA {clock(elapsed_s / share - elapsed_s)}" if elapsed_s >= _ETA_AFTER_S and share > 0 else ""
     before, after = f"{name}  {share * 100:.0f} % ", f" {clock(done)}/{clock(total)}{speed}{eta}"

@@ -45,7 +45,12 @@ def names_of_groups(*groups: str) -> set[str]:
 
 def settings_from(args: argparse.Namespace) -> Settings:
     """The settings: flags first, then the environment, then `.env`. Raises ConfigError."""
-    return load_settings(**dict(_given(args)))
+    return load_settings(**given_settings(args))
+
+
+def given_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given as flags, as text."""
+    return dict(_given(args))
 
 
 def _given(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:

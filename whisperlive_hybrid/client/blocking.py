@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from .live import Event, LiveSession
-
-_T = TypeVar("_T")
+from .loop_thread import LoopThread
 
 
 class BlockingLiveSession:
@@ -22,8 +19,7 @@ class BlockingLiveSession:
     def __init__(self, url: str = "ws://127.0.0.1:5050/ws/stream", **options: Any) -> None:
         """Arguments are those of LiveSession."""
         self._url, self._options = url, options
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="live-session", daemon=True)
+        self._loop = LoopThread("live-session")
         self._session: LiveSession | None = None
 
     @property
@@ -32,11 +28,11 @@ class BlockingLiveSession:
         return self._open_session().ready
 
     def __enter__(self) -> BlockingLiveSession:
-        self._thread.start()
+        self._loop.start()
         try:
-            self._session = self._wait_for(self._start())
+            self._session = self._loop.wait_for(self._start())
         except BaseException:
-            self._end_loop()
+            self._loop.end()
             raise
         return self
 
@@ -44,24 +40,24 @@ class BlockingLiveSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._wait_for(self._open_session().close())
+            self._loop.wait_for(self._open_session().close())
         finally:
-            self._end_loop()
+            self._loop.end()
 
     def send(self, audio: bytes | bytearray | memoryview) -> None:
         """Send encoded audio, any amount."""
-        self._wait_for(self._open_session().send(audio))
+        self._loop.wait_for(self._open_session().send(audio))
 
     def flush(self) -> None:
         """Ask for finals of what was said so far."""
-        self._wait_for(self._open_session().flush())
+        self._loop.wait_for(self._open_session().flush())
 
     def stop(self) -> None:
         """No more audio."""
-        self._wait_for(self._open_session().stop())
+        self._loop.wait_for(self._open_session().stop())
 
     def __iter__(self) -> Iterator[Event]:
-        while (event := self._wait_for(self._next())) is not None:
+        while (event := self._loop.wait_for(self._next())) is not None:
             yield event
 
     async def _start(self) -> LiveSession:
@@ -74,11 +70,3 @@ class BlockingLiveSession:
         if self._session is None:
             raise RuntimeError("the session is entered by `with`")
         return self._session
-
-    def _wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()

@@ -2,27 +2,45 @@
 
 ClientError             the server refused; `code` is its word for why
 ├── ServerUnreachable   nobody answers at the address
+├── JobFailed           a job has no result; `code` says why
 └── ConnectionLost      a live connection broke and could not be resumed in time
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ClientError(Exception):
-    """The server's `code` and `message`; `status` is the HTTP status or the WebSocket's close code, if any."""
+    """The server's `code` and `message`; `status` is the HTTP status or the WebSocket's close code, if any.
+
+    `detail`: all that the server said about it (docs/protocols/files.md, errors), over HTTP.
+    """
 
     def __init__(
-        self, message: str, *, code: str = "error", status: int | None = None, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        code: str = "error",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.status = status
         self.retry_after_s = retry_after_s
+        self.detail = dict(detail or {})
 
 
 class ServerUnreachable(ClientError):
     """No server answers there."""
+
+
+class JobFailed(ClientError):
+    """The job ended without a result: it failed, or was cancelled (`code` is `job_cancelled`)."""
 
 
 class ConnectionLost(ClientError):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 
 from .errors import ClientError, ServerUnreachable
+from .requests import Audio, OnSent, Patience, Requests, form_of, result_of
+
+NDJSON: Final = "application/x-ndjson"
 
 
 async def transcribe_async(
@@ -46,7 +49,7 @@ async def transcribe_async(
                 aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
                 session.post(f"{url.rstrip('/')}/transcribe", data=form) as answer,
             ):
-                return _result(answer.status, answer.content_type, await answer.text(), dict(answer.headers))
+                return result_of(answer.status, answer.content_type, await answer.text(), dict(answer.headers))
         except aiohttp.ClientConnectionError as error:
             raise ServerUnreachable(f"No server answers at {url}: {error}", code="unreachable") from error
 
@@ -62,22 +65,48 @@ def transcribe(audio: str | Path | bytes | BinaryIO, **arguments: Any) -> Any:
         return thread.submit(_run, coroutine).result()
 
 
+def _fields_form(fields: dict[str, Any]) -> aiohttp.FormData:
+    return aiohttp.FormData({n: v if isinstance(v, str) else json.dumps(v) for n, v in fields.items() if v is not None})
+
+
+async def transcribe_stream(
+    audio: Audio | None = None,
+    *,
+    audio_url: str | None = None,
+    url: str = "http://127.0.0.1:8080",
+    api_key: str | None = None,
+    filename: str | None = None,
+    patience_s: float = 300.0,
+    on_sent: OnSent | None = None,
+    on_wait: Callable[[str], None] | None = None,
+    **fields: Any,
+) -> AsyncGenerator[dict[str, Any]]:
+    """The events of POST /transcribe/stream as they come, `done` or `error` the last (docs/protocols/files.md).
+
+    `audio`: a path, or bytes; `audio_url`: what the server fetches instead. Nothing is kept on the server: where the
+    connection is lost, the file is sent once more and the events begin again, after `{"type": "restarted"}`.
+    Raises ClientError, ServerUnreachable, OSError.
+    """
+    patience = Patience(patience_s)
+    path = "/transcribe/stream" if audio_url is None else "/transcribe/url"
+    async with Requests(url, api_key=api_key, patience_s=patience_s, on_wait=on_wait) as requests:
+        while True:
+            try:
+                with form_of(audio or b"", on_sent or (lambda _: None), filename, fields) as form:
+                    data = form if audio_url is None else _fields_form({**fields, "url": audio_url})
+                    lines = requests.lines("POST", path, query={}, headers={"Accept": NDJSON}, data=data)
+                    async with aclosing(lines):
+                        async for event in lines:
+                            patience.start()
+                            yield event
+                            if event["type"] in ("done", "error"):
+                                return
+                lost: Exception = ConnectionError("the answer broke off")
+            except (aiohttp.ClientError, TimeoutError, ClientError) as error:
+                lost = error
+            await requests.wait_after(lost, patience)
+            yield {"type": "restarted"}
+
+
 def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(coroutine)
-
-
-def _result(status: int, content_type: str, body: str, headers: dict[str, str]) -> Any:
-    parsed: Any = None
-    if content_type == "application/json":
-        parsed = json.loads(body)
-    if status < 400:
-        return body if parsed is None else parsed
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    detail = error if isinstance(error, dict) else {"message": error or f"The server answered {status}."}
-    retry_after = headers.get("Retry-After", "")
-    raise ClientError(
-        str(detail.get("message")),
-        code=str(detail.get("code") or "error"),
-        status=status,
-        retry_after_s=float(retry_after) if retry_after.isdigit() else None,
-    )

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from whisperlive_hybrid.diarization.process import DiarizationProcess
 from whisperlive_hybrid.diarization.turns import KNOWN_LEAST_S, KNOWN_MOST_S, KnownSpeaker, SpeakerOptions, Turn
 from whisperlive_hybrid.diarization.voices import Region, all_windows, unit
 from whisperlive_hybrid.errors import BadInput, HybridError, ModelUnavailable, Refused, UndecodableAudio, WorkerLost
+
+if TYPE_CHECKING:
+    from whisperlive_hybrid.config import Settings
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,21 @@ class DiarizerOptions:
     """The process ends when nobody asked it for so long."""
     folder: Path | None = None
     """Where audio lies that a pipeline needs as a whole; None is the system's temporary folder."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> DiarizerOptions:
+        """From the server's settings."""
+        return cls(
+            model=settings.pyannote_model,
+            token=settings.hf_token,
+            cache=settings.model_cache,
+            device=settings.diarization_device,
+            busy_gpu=None if settings.device == "cpu" else settings.device_index,
+            threads=settings.diarization_threads,
+            queue=settings.diarization_queue,
+            keep_s=settings.model_ttl_s,
+            folder=settings.upload_dir(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

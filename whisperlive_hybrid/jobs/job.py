@@ -33,6 +33,24 @@ NORMAL: Final = 0
 """The priority of a job that nobody waits for. Higher ones say that somebody does."""
 OVER: Final[frozenset[State]] = frozenset({"done", "failed", "cancelled"})
 """Nothing more happens to these by itself."""
+SERVER_FAULTS: Final = frozenset(
+    {
+        "internal_error",
+        "unavailable",
+        "worker_lost",
+        "deadline_exceeded",
+        "storage_failed",
+        "storage_busy",
+        "audio_lost",
+        "disk_full",
+        "decoder_unavailable",
+        "full",
+        "draining",
+        "shutting_down",
+        "superseded",
+    }
+)
+"""Codes of failed jobs that are no mistake of who asked for them."""
 
 
 def before(step: Step) -> tuple[State, ...]:

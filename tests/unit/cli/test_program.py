@@ -55,7 +55,7 @@ def test_version(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_command_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sevre"]) == exit_codes.USAGE
-    assert "serve, transcribe, live, models, doctor" in capsys.readouterr().err
+    assert "serve, transcribe, jobs, live, models, doctor" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--http-port", "banana"], ["serve", "--http-port", "banana"]])

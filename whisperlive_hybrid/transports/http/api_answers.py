@@ -21,13 +21,14 @@ from whisperlive_hybrid.transports.http.api_objects import (
 )
 from whisperlive_hybrid.transports.http.errors import envelope, json_response
 from whisperlive_hybrid.transports.http.following import stream_answer
-from whisperlive_hybrid.transports.http.rendering import off_loop, text_response
+from whisperlive_hybrid.transports.http.rendering import off_loop, result_object, text_response
 
 NDJSON: Final = "application/x-ndjson"
 SSE: Final = "text/event-stream"
 HEARTBEAT_S: Final = 10.0
 """A stream says something at least this often."""
-FORMATS: Final = ("json", "ndjson", "sse", "txt", "srt", "vtt", "tsv")
+FORMATS: Final = ("json", "full", "ndjson", "sse", "txt", "srt", "vtt", "tsv")
+"""`full` is the answer of /transcribe: tokens, probabilities, text as the model spaced it."""
 _BY_TYPE: Final = {
     "application/json": "json",
     NDJSON: "ndjson",
@@ -69,6 +70,8 @@ async def whole_answer(transcript: Transcript, format_: str, clip_id: str, job_i
         return web.Response(body=body, content_type=NDJSON if format_ == "ndjson" else SSE)
     if format_ == "json":
         return json_response(await off_loop(transcript, lambda: transcription_object(transcript, clip_id, job_id)))
+    if format_ == "full":
+        return json_response(await off_loop(transcript, lambda: result_object(transcript, "")))
     return await text_response(transcript, format_)
 
 

@@ -112,7 +112,7 @@ def transcription_answer() -> Json:
         "200": {
             "description": "The transcription.",
             "content": {
-                "application/json": {"schema": ref("Transcription")},
+                "application/json": {"schema": {"oneOf": [ref("Transcription"), ref("Result")]}},
                 **stream_content(),
                 **{
                     kind: text

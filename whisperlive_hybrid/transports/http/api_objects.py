@@ -8,6 +8,7 @@ from typing import Any
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput, Conflict, HybridError, Unavailable
 from whisperlive_hybrid.jobs import formats
+from whisperlive_hybrid.jobs.job import SERVER_FAULTS
 from whisperlive_hybrid.jobs.search import Found
 from whisperlive_hybrid.jobs.transcript import Transcript
 from whisperlive_hybrid.jobs.view import JobView
@@ -16,24 +17,6 @@ from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow
 
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
 """Names of priorities; any whole number between the first and the last may be given too."""
-_OURS = frozenset(
-    {
-        "internal_error",
-        "unavailable",
-        "worker_lost",
-        "deadline_exceeded",
-        "storage_failed",
-        "storage_busy",
-        "audio_lost",
-        "disk_full",
-        "decoder_unavailable",
-        "full",
-        "draining",
-        "shutting_down",
-        "superseded",
-    }
-)
-"""Codes of failed jobs that are no mistake of who asked for them."""
 
 
 def moment(unix_s: float | None) -> str | None:
@@ -237,4 +220,4 @@ def failure(row: JobRow) -> HybridError:
     if row.state == "cancelled":
         return Conflict(f"{row.id} was cancelled.", code="job_cancelled")
     code, message = row.error_code or "internal_error", row.error_message or "The job failed."
-    return Unavailable(message, code=code) if code in _OURS else BadInput(message, code=code)
+    return Unavailable(message, code=code) if code in SERVER_FAULTS else BadInput(message, code=code)

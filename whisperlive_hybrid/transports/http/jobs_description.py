@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whisperlive_hybrid.transports.http.api_answers import FORMATS
 from whisperlive_hybrid.transports.http.api_description import (
     JOB_FIELDS,
     LINKS,
@@ -152,7 +153,7 @@ def jobs_paths() -> Json:
                 "`transcript` names.",
                 "parameters": [
                     job,
-                    format_parameter(("json", "ndjson", "sse", "txt", "srt", "vtt", "tsv", "zip")),
+                    format_parameter((*FORMATS, "zip")),
                     query(
                         "transcript",
                         {"type": "string", "enum": ["json", "txt", "srt", "vtt", "tsv"]},

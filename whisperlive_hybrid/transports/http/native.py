@@ -7,14 +7,13 @@ something to tell.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from whisperlive_hybrid.errors import BadInput, HybridError
-from whisperlive_hybrid.jobs import formats
 from whisperlive_hybrid.jobs.fetching import fetch_file
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.ops.egress import AllowedHosts
@@ -26,7 +25,7 @@ from whisperlive_hybrid.transports.http.following import News, follow, stream_an
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.native_description import native_paths, native_schemas
 from whisperlive_hybrid.transports.http.options import native_options
-from whisperlive_hybrid.transports.http.rendering import off_loop, segment_object, text_response
+from whisperlive_hybrid.transports.http.rendering import off_loop, result_object, segment_object, text_response
 from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.uploads import (
     Upload,
@@ -110,40 +109,8 @@ class _NativeDoor:
 async def respond(transcript: Transcript, format_: str, filename: str) -> web.Response:
     """The whole answer in one of FORMATS."""
     if format_ == "json":
-        return json_response(await off_loop(transcript, lambda: result(transcript, filename)))
+        return json_response(await off_loop(transcript, lambda: result_object(transcript, filename)))
     return await text_response(transcript, format_)
-
-
-def result(transcript: Transcript, filename: str) -> dict[str, Any]:
-    """The native result object."""
-    diarized = transcript.options.diarization is not None
-    return {
-        "success": True,
-        "segments": [segment_object(i, s, diarized=diarized) for i, s in enumerate(transcript.segments)],
-        **(formats.speakers_object(transcript) if diarized else {}),
-        "info": {
-            "language": transcript.language,
-            "language_probability": transcript.language_probability,
-            "duration": transcript.duration_s,
-            "duration_after_vad": transcript.speech_s,
-            "transcription_options": _options_object(transcript),
-        },
-        "filename": filename,
-    }
-
-
-def _options_object(transcript: Transcript) -> dict[str, Any]:
-    decode = asdict(transcript.options.decode)
-    decode["initial_prompt"] = decode.pop("prompt")
-    decode["word_timestamps"] = decode.pop("word_times")
-    decode["without_timestamps"] = not decode.pop("timestamps")
-    del decode["prompt_tokens"], decode["token_probabilities"]
-    return {
-        "model": transcript.model,
-        **decode,
-        "condition_on_previous_text": transcript.options.condition_on_previous_text,
-        "vad_options": asdict(transcript.options.speech),
-    }
 
 
 async def _lines(item: News, n_sent: int, filename: str) -> list[dict[str, Any]]:
@@ -151,7 +118,7 @@ async def _lines(item: News, n_sent: int, filename: str) -> list[dict[str, Any]]
         case Progress(stage, done_s, total_s):
             return [{"type": "progress", "stage": stage, "done_s": done_s, "total_s": total_s}]
         case Transcript():
-            return [{"type": "done", **await off_loop(item, lambda: result(item, filename))}]
+            return [{"type": "done", **await off_loop(item, lambda: result_object(item, filename))}]
         case None:
             return [{"type": "heartbeat"}]
         case segments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -59,3 +60,35 @@ def segment_object(number: int, segment: Segment, *, diarized: bool = False) -> 
             for w in segment.words
         ]
     return shown
+
+
+def result_object(transcript: Transcript, filename: str) -> dict[str, Any]:
+    """Everything that is known, with faster-whisper's names: the native answer."""
+    diarized = transcript.options.diarization is not None
+    return {
+        "success": True,
+        "segments": [segment_object(i, s, diarized=diarized) for i, s in enumerate(transcript.segments)],
+        **(formats.speakers_object(transcript) if diarized else {}),
+        "info": {
+            "language": transcript.language,
+            "language_probability": transcript.language_probability,
+            "duration": transcript.duration_s,
+            "duration_after_vad": transcript.speech_s,
+            "transcription_options": _options_object(transcript),
+        },
+        "filename": filename,
+    }
+
+
+def _options_object(transcript: Transcript) -> dict[str, Any]:
+    decode = asdict(transcript.options.decode)
+    decode["initial_prompt"] = decode.pop("prompt")
+    decode["word_timestamps"] = decode.pop("word_times")
+    decode["without_timestamps"] = not decode.pop("timestamps")
+    del decode["prompt_tokens"], decode["token_probabilities"]
+    return {
+        "model": transcript.model,
+        **decode,
+        "condition_on_previous_text": transcript.options.condition_on_previous_text,
+        "vad_options": asdict(transcript.options.speech),
+    }
