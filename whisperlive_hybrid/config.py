@@ -136,6 +136,15 @@ class Settings(BaseSettings):
     max_batch: int = _setting(
         0, "Windows decoded together at most; 0 is 8 on a CPU and 16 on a GPU.", group="Models", ge=0, le=256
     )
+    batch_memory_mb: int = _setting(
+        0,
+        "Memory that the windows decoded together may take beside the model, so that there may be fewer of them; one "
+        "always runs. 0 is 256 on a CPU and 40 % of a GPU's memory.",
+        unit="MiB",
+        group="Models",
+        ge=0,
+        le=1 << 20,
+    )
 
     # --- decoding --------------------------------------------------------------------------------------------------
     # Not LANGUAGE: gettext's variable of that name is set on many desktops, to values like en_GB:en.

@@ -33,9 +33,9 @@ def make_window(
     return Window(owner, lane, deadline, start, samples, model, DecodeOptions(**options))
 
 
-def make_key(window: Window, *, prompt: int = 0, frames: int = 3000) -> BatchKey:
+def make_key(window: Window, *, prompt: int = 0, frames: int = 3000, fits: int = 100) -> BatchKey:
     """The batch key of a window whose options are the defaults."""
-    return BatchKey(window.model, "transcribe", window.lane, frames, prompt, DecodeOptions())
+    return BatchKey(window.model, "transcribe", window.lane, frames, prompt, DecodeOptions(), fits)
 
 
 def make_hypothesis(window: Window, text: str) -> Hypothesis:
@@ -69,6 +69,9 @@ class ScriptedBackend:
 
     def has_language(self, language: str) -> bool:
         return True
+
+    def windows_that_fit(self, options: DecodeOptions, lane: Lane, n_frames: int, n_previous: int) -> int:
+        return 100
 
     def run(self, requests: Sequence[Request]) -> list[Hypothesis]:
         self.batches.append([r.window.owner for r in requests])

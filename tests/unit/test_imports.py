@@ -37,6 +37,7 @@ PURE = {
     "live/utterance.py",
     "speech/segmenter.py",
     "engine/scheduler.py",
+    "engine/footprint.py",
     "engine/fallback.py",
     "engine/guards.py",
     "engine/rest.py",

@@ -39,7 +39,12 @@ def measure_gate(
     if not any(recording.utterances for recording in recordings):
         raise BadInput("no speech was found in the recordings", param="audio")
     device = find_device(
-        settings.device, settings.device_index, settings.compute_type, settings.omp_num_threads, settings.max_batch
+        settings.device,
+        settings.device_index,
+        settings.compute_type,
+        settings.omp_num_threads,
+        settings.max_batch,
+        batch_mib=settings.batch_memory_mb,
     )
     model = loading.open_model(found, device, settings.model_cache)
     tried = try_sizes(

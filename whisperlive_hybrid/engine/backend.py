@@ -61,6 +61,10 @@ class Backend(Protocol):
         """Whether the model knows a language code."""
         ...
 
+    def windows_that_fit(self, options: DecodeOptions, lane: Lane, n_frames: int, n_previous: int) -> int:
+        """Windows with so many frames and previous tokens that a batch has memory for; called as `previous_tokens`."""
+        ...
+
     def run(self, requests: Sequence[Request]) -> list[Hypothesis]:
         """Transcribe windows that share a batch key, one hypothesis each, in order."""
         ...

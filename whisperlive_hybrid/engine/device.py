@@ -23,6 +23,10 @@ _FLOAT16_MEMORY = 8 * GIB
 """From here on float16 weights of a large model and a batch fit beside each other."""
 _BATCH_CPU = 8
 _BATCH_GPU = 16
+_BATCH_BYTES_CPU = 256 << 20
+"""More rows hardly pay on a CPU, where most of a file's time goes into the encoder, which takes them one by one."""
+_BATCH_SHARE_GPU = 0.4
+"""Of a GPU's memory; the weights of two models and what the driver takes fit beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,13 @@ class Device:
     max_batch: int
     memory_bytes: int | None
     """Of the GPU; None on a CPU."""
+    batch_bytes: int | None = None
+    """Memory that one batch may take beside the weights; None is no limit but `max_batch`."""
 
     def __str__(self) -> str:
         place = self.name if self.kind == "cpu" else f"{self.name} (cuda:{self.index})"
-        return f"{place}, {self.compute_type}, {self.threads} threads, batches up to {self.max_batch}"
+        memory = "" if self.batch_bytes is None else f" in {self.batch_bytes >> 20} MiB"
+        return f"{place}, {self.compute_type}, {self.threads} threads, batches up to {self.max_batch}{memory}"
 
 
 def choose_device(
@@ -51,6 +58,7 @@ def choose_device(
     compute_type: str,
     threads: int,
     max_batch: int,
+    batch_mib: int,
     found: Sequence[Gpu],
     usable_gpus: int,
     cores: int,
@@ -60,23 +68,32 @@ def choose_device(
     Raises Unavailable where a GPU is demanded that is not there.
     """
     threads = threads or cores
+    given = batch_mib << 20
     if kind == "cuda" and index >= usable_gpus:
         there = f"{usable_gpus} can be used" if usable_gpus else "no GPU can be used here"
         raise Unavailable(f"DEVICE=cuda with DEVICE_INDEX={index}, but {there}", code="no_gpu")
     if kind == "cpu" or index >= usable_gpus:
         precision = "int8" if compute_type == "auto" else compute_type
-        return Device("cpu", 0, f"CPU with {cores} cores", precision, threads, max_batch or _BATCH_CPU, None)
+        most = given or _BATCH_BYTES_CPU
+        return Device("cpu", 0, f"CPU with {cores} cores", precision, threads, max_batch or _BATCH_CPU, None, most)
     gpu = next((g for g in found if g.index == index), None)
     memory = gpu.memory_total_bytes if gpu else None
     precision = compute_type
     if compute_type == "auto":
         precision = "float16" if memory is None or memory >= _FLOAT16_MEMORY else "int8_float16"
     name = gpu.name if gpu else "CUDA GPU"
-    return Device("cuda", index, name, precision, threads, max_batch or _BATCH_GPU, memory)
+    share = None if memory is None else int(memory * _BATCH_SHARE_GPU)
+    return Device("cuda", index, name, precision, threads, max_batch or _BATCH_GPU, memory, given or share)
 
 
 def find_device(
-    kind: Literal["auto", "cpu", "cuda"], index: int, compute_type: str, threads: int, max_batch: int
+    kind: Literal["auto", "cpu", "cuda"],
+    index: int,
+    compute_type: str,
+    threads: int,
+    max_batch: int,
+    *,
+    batch_mib: int = 0,
 ) -> Device:
     """Look at this machine, choose, and log the choice. Takes tens of milliseconds where there is a GPU.
 
@@ -90,6 +107,7 @@ def find_device(
         compute_type=compute_type,
         threads=threads,
         max_batch=max_batch,
+        batch_mib=batch_mib,
         found=[] if kind == "cpu" else as_cuda_numbers_them(gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")),
         usable_gpus=0 if kind == "cpu" else _usable_gpus(demanded=kind == "cuda"),
         cores=usable_cores(),

@@ -16,12 +16,13 @@ from whisperlive_hybrid.engine import memory, models
 from whisperlive_hybrid.engine.backend import LanguageProbabilities
 from whisperlive_hybrid.engine.device import Device, find_device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
+from whisperlive_hybrid.engine.gate import FULL_FRAMES
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.mel import MelCache
 from whisperlive_hybrid.engine.models import ModelInfo
 from whisperlive_hybrid.engine.scheduler import BatchKey, Capacity, Kind, Scheduler, SchedulerLimits
 from whisperlive_hybrid.engine.shelf import Shelf, ShelfOptions
-from whisperlive_hybrid.engine.window import MAX_WINDOW_S, Lane, Window, search_options
+from whisperlive_hybrid.engine.window import MAX_WINDOW_S, DecodeOptions, Lane, Window, search_options
 from whisperlive_hybrid.engine.worker import Job, Result, Worker
 from whisperlive_hybrid.errors import BadInput, HybridError, Refused
 
@@ -56,6 +57,7 @@ class EngineOptions:
     compute_type: str = "auto"
     threads: int = 0
     max_batch: int = 0
+    batch_memory_mb: int = 0
 
     @classmethod
     def of(cls, settings: Settings) -> EngineOptions:
@@ -73,6 +75,7 @@ class EngineOptions:
             compute_type=settings.compute_type,
             threads=settings.omp_num_threads,
             max_batch=settings.max_batch,
+            batch_memory_mb=settings.batch_memory_mb,
         )
 
     def shelf(self) -> ShelfOptions:
@@ -108,7 +111,13 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         memory.keep_freed_memory()
         self.device = await asyncio.to_thread(
-            find_device, options.device, options.device_index, options.compute_type, options.threads, options.max_batch
+            find_device,
+            options.device,
+            options.device_index,
+            options.compute_type,
+            options.threads,
+            options.max_batch,
+            batch_mib=options.batch_memory_mb,
         )
         self._worker = Worker(Scheduler(SchedulerLimits(max_batch=self.device.max_batch)), clock=self._clock)
         self._worker.start()
@@ -187,6 +196,12 @@ class Engine:
         self._worker.cancel_owner(owner)
         self._mel.drop(owner)
 
+    def windows_at_once(self, model: str, options: DecodeOptions) -> int:
+        """Whole windows of a file that the largest batch of a loaded model takes."""
+        loaded = self._shelf.get(model)
+        fits = 1 if loaded is None else loaded.backend.windows_that_fit(options, Lane.FILE, FULL_FRAMES, 0)
+        return min(self.device.max_batch, fits)
+
     def capacity(self) -> Capacity:
         """How busy the engine is."""
         return self._worker.capacity()
@@ -222,6 +237,7 @@ class Engine:
             if content_frames(len(window.samples)) < _SHORTEST_FRAMES:
                 return [] if kind == "detect" else _nothing(window)
             previous = backend.previous_tokens(options, window.lane)
+            fits = backend.windows_that_fit(options, window.lane, n_frames, len(previous))
             future: asyncio.Future[Result] = self._loop.create_future()
             # A session's windows overlap; those of a file do not, and each begins its clock anew.
             live = window.lane is not Lane.FILE
@@ -229,7 +245,7 @@ class Engine:
             owners = self._mel.of(window.owner, window.start) if live else None
             job = Job(
                 window=window,
-                key=BatchKey(model.name, kind, window.lane, n_frames, len(previous), search_options(options)),
+                key=BatchKey(model.name, kind, window.lane, n_frames, len(previous), search_options(options), fits),
                 backend=backend,
                 previous=previous,
                 features=threads.submit(backend.features, window.samples, n_frames, model.gate.padding, owners),

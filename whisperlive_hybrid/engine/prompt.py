@@ -131,3 +131,9 @@ def max_length(prompt_length: int, max_new_tokens: int | None) -> int:
     if max_new_tokens is None:
         return MAX_LENGTH
     return min(MAX_LENGTH, max(2 * max_new_tokens, prompt_length + max_new_tokens))
+
+
+def longest(prompt_length: int, max_new_tokens: int | None) -> int:
+    """Tokens of a hypothesis at most, prompt included, with the `max_length` above."""
+    most = max_length(prompt_length, max_new_tokens)
+    return prompt_length + min(most // 2, most - prompt_length)

@@ -5,8 +5,9 @@ Theory of operation
 Windows wait in three lanes. FINAL goes before PARTIAL before FILE; within a lane the earliest deadline goes first. The
 first window of the chosen lane fixes the batch key; others of its lane with the same key fill the batch, live ones
 only if they are wanted about as early: who sends audio faster than it is spoken is served after the others, not with
-them. There is no timer: while one batch runs the next collects, so batches grow with load and an idle device never
-waits. Only windows that are ready count: a final whose features are still computed keeps its place and holds up nobody.
+them. No batch has more windows than `max_batch`, nor than its key says that there is memory for. There is no timer:
+while one batch runs the next collects, so batches grow with load and an idle device never waits. Only windows that
+are ready count: a final whose features are still computed keeps its place and holds up nobody.
 
 Among files those that somebody waits for go before background work (`Window.background`), and share no batch with it.
 Once such a window has been seen, batches of background work are kept small, as they are for live audio; after
@@ -63,6 +64,8 @@ class BatchKey:
     n_prompt_tokens: int
     search: DecodeOptions
     """Options of the search; those that may differ row by row are set to their defaults."""
+    fits: int
+    """Windows that the memory of a batch is enough for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,9 +226,9 @@ class Scheduler:
                 lost.append(window)
         return Failed(tuple(retried), tuple(lost))
 
-    def shrink(self) -> None:
-        """Halve the largest batch: the device ran out of memory."""
-        self._max_batch = max(1, self._max_batch // 2)
+    def shrink(self, n_windows: int) -> None:
+        """The device ran out of memory over so many windows: from now on no batch has more than half as many."""
+        self._max_batch = max(1, min(self._max_batch, n_windows) // 2)
 
     def cancel(self, window_id: int) -> Window | None:
         """Drop one window. Returns it when it waited; None when it runs, or is not here."""
@@ -280,12 +283,13 @@ class Scheduler:
         key = first.key
         last = max(self._last_live, self._last_awaited) if first.window.background else self._last_live
         nobody_waits = now - last > LIVE_MEMORY_S
+        most = min(self._max_batch, key.fits)
         urgent = key.lane is not Lane.FILE and first.window.deadline <= now + SOON_S
         if urgent or nobody_waits:
-            return self._max_batch
+            return most
         each = self._window_s.get((key.model, key.lane))
         size = _FIRST_FILE_BATCH if each is None else int(self.limits.file_batch_s / each)
-        return max(1, min(self._max_batch, size))
+        return max(1, min(most, size))
 
     def _finish(self, window: Window) -> _Entry | None:
         """Take a window out of the running ones; None when it was cancelled meanwhile, or finished early."""

@@ -6,7 +6,8 @@ The rows of a batch share one encoder output. First, rows that bring tokens to v
 parallel pass of the decoder, where generation takes one for each token. Rows whose tokens hold are done. The others are
 decoded, at first together, then those that failed at ever higher temperatures. A final, or a window of a file, that
 fails in a short encoder input is instead padded to 30 s and done all anew: no short input may cost a final its text. In
-the end words are aligned where they were asked for.
+the end words are aligned where they were asked for. Each of these calls is given as many rows at once as the memory of
+a batch is enough for: texts drawn at random, say, take several times what a beam takes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ctranslate2.models import Whisper
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine import fallback, guards, prompt, words
 from whisperlive_hybrid.engine.backend import LanguageProbabilities, Request
+from whisperlive_hybrid.engine.budget import budget_of
 from whisperlive_hybrid.engine.device import Device
 from whisperlive_hybrid.engine.encoded import Encoded
 from whisperlive_hybrid.engine.fallback import Attempt
@@ -56,6 +58,7 @@ class WhisperBackend:
         self.compute_type: str = self._model.compute_type
         self._mel = LogMel(n_mels or self._model.n_mels)
         self._vocabulary = prompt.Vocabulary(tokenizer, self.multilingual)
+        self._budget = budget_of(path, self.compute_type, device.batch_bytes)
 
     def _load(self) -> Whisper:
         return Whisper(
@@ -95,6 +98,10 @@ class WhisperBackend:
     def has_language(self, language: str) -> bool:
         """An English-only model takes any language and writes English, as faster-whisper does."""
         return not self.multilingual or self._vocabulary.has_language(language)
+
+    def windows_that_fit(self, options: DecodeOptions, lane: Lane, n_frames: int, n_previous: int) -> int:
+        """Windows with so many frames and previous tokens that a batch has memory for."""
+        return self._budget.windows(options, lane, n_frames, n_previous)
 
     def detect_languages(self, requests: Sequence[Request]) -> list[LanguageProbabilities]:
         """(code, probability) for each window, likeliest first."""
@@ -137,6 +144,7 @@ class WhisperBackend:
     def _encode(self, requests: Sequence[Request]) -> Encoded:
         n_rows, n_frames = len(requests), requests[0].features.shape[1]
         step = n_rows if self._device.kind == "cuda" else max(1, _CPU_ENCODER_FRAMES // n_frames)
+        step = min(step, self._budget.encoded(n_frames))
         parts = []
         for first in range(0, n_rows, step):
             mel = np.stack([r.features for r in requests[first : first + step]])
@@ -227,13 +235,23 @@ class WhisperBackend:
     def _generate(
         self, encoded: Encoded, rows: Sequence[Row], options: DecodeOptions, temperature: float
     ) -> list[Attempt]:
+        """One attempt for each row, of as many rows at once as there is memory for."""
+        limit = options.max_new_tokens
+        if limit is None and rows[0].request.window.lane is Lane.PARTIAL:
+            limit = guards.max_new_tokens(max(row.duration_s for row in rows))
+        request = rows[0].request
+        step = self._budget.generated(options, request.features.shape[1], len(request.previous), temperature, limit)
+        parts = (rows[first : first + step] for first in range(0, len(rows), step))
+        return [made for part in parts for made in self._generate_at_once(encoded, part, temperature, limit)]
+
+    def _generate_at_once(
+        self, encoded: Encoded, rows: Sequence[Row], temperature: float, max_new_tokens: int | None
+    ) -> list[Attempt]:
+        options = rows[0].options
         prompts = [
             prompt.full_prompt(self._vocabulary, r.request.previous, r.language, r.options.task, r.options.timestamps)
             for r in rows
         ]
-        limit = options.max_new_tokens
-        if limit is None and rows[0].request.window.lane is Lane.PARTIAL:
-            limit = guards.max_new_tokens(max(row.duration_s for row in rows))
         if temperature > 0:
             search = {
                 "beam_size": 1,
@@ -250,7 +268,7 @@ class WhisperBackend:
                 length_penalty=options.length_penalty,
                 repetition_penalty=options.repetition_penalty,
                 no_repeat_ngram_size=options.no_repeat_ngram_size,
-                max_length=prompt.max_length(len(prompts[0]), limit),
+                max_length=prompt.max_length(len(prompts[0]), max_new_tokens),
                 return_scores=True,
                 return_no_speech_prob=True,
                 suppress_blank=options.suppress_blank,
@@ -288,12 +306,9 @@ class WhisperBackend:
     def _aligned(self, encoded: Encoded, rows: Sequence[Row]) -> Iterator[tuple[Row, list[float]]]:
         """The rows, each with the probabilities of its text tokens. Drafts get words where words or a check need them.
 
-        One call for each language and task: CTranslate2 takes one prompt.
+        One call for each language and task (CTranslate2 takes one prompt), or several where memory is short.
         """
-        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for row in rows:
-            groups[row.language, row.options.task].append(row)
-        for group in groups.values():
+        for group in self._aligned_at_once(rows):
             tokens = self._vocabulary.speaking(group[0].language, group[0].options.task)
             results = self._model.align(
                 encoded.rows([row.index for row in group]),
@@ -312,6 +327,16 @@ class WhisperBackend:
                 if row.options.token_probabilities:
                     row.probabilities = probabilities
                 yield row, probabilities
+
+    def _aligned_at_once(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """The rows by language and task, in parts that there is memory for."""
+        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[row.language, row.options.task].append(row)
+        for group in groups.values():
+            longest = max(len(self._text_of(row.drafts)) for row in group)
+            step = self._budget.aligned(group[0].request.features.shape[1], longest)
+            yield from (group[first : first + step] for first in range(0, len(group), step))
 
     def _text_of(self, drafts: Sequence[Draft]) -> list[int]:
         return [t for draft in drafts for t in self._text_tokens(draft.tokens)]

@@ -212,7 +212,7 @@ class Worker:
             log.exception("model %s cannot be loaded again", batch.key.model)
         with self._changed:
             if "out of memory" in str(error).lower():
-                self._scheduler.shrink()
+                self._scheduler.shrink(len(jobs))
             failed = self._scheduler.fail(batch, self._clock())
             lost = [self._jobs.pop(w.id, None) for w in failed.lost]
             if self._stopping:

@@ -66,7 +66,7 @@ class Pipeline:
     of jobs as many again, so that no request waits for the end of a job.
 
     `window_s`: seconds of speech packed into one inference. `in_flight`: windows of one file that the engine is given
-    at once; twice its largest batch keeps it busy while results are taken.
+    at once; without it twice its largest batch, which keeps it busy while results are taken.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Pipeline:
         window_s: float = 30.0,
         max_jobs: int = 4,
         max_queued: int = 64,
-        in_flight: int = 16,
+        in_flight: int | None = None,
     ) -> None:
         self.engine = engine
         self.vad = vad
@@ -210,6 +210,7 @@ class _FileWork:
         self._said: list[str] | None = None
         """Text that the next window is prompted with; None where the options' own prompt is."""
         self._in_flight: deque[asyncio.Task[Heard]] = deque()
+        self._most_in_flight = 1
         self._segments: list[Segment] = []
         self._decoded = 0
         self._total_s: float | None = None
@@ -235,6 +236,7 @@ class _FileWork:
         started = time.monotonic()
         pipeline, options = self._pipeline, self._options
         self._model = await self._engine.load(options.model)
+        self._most_in_flight = pipeline.in_flight or 2 * self._engine.windows_at_once(self._model, options.decode)
         speech = replace(options.speech, max_utterance_s=min(options.speech.max_utterance_s, pipeline.window_s))
         try:
             await self._speakers.open()
@@ -280,7 +282,7 @@ class _FileWork:
         if self._options.condition_on_previous_text or self._language is None:
             await self._take(await self._hear(window))
             return
-        if len(self._in_flight) >= self._pipeline.in_flight:
+        if len(self._in_flight) >= self._most_in_flight:
             await self._take(await self._in_flight.popleft())
         self._in_flight.append(asyncio.create_task(self._hear(window), name=f"{self.owner}-window"))
         while self._in_flight and self._in_flight[0].done():

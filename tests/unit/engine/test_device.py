@@ -27,6 +27,7 @@ def choose(**given: Any) -> Device:
         "compute_type": "auto",
         "threads": 0,
         "max_batch": 0,
+        "batch_mib": 0,
         "found": [],
         "usable_gpus": 0,
         "cores": 4,
@@ -43,6 +44,15 @@ def test_cpu_where_there_is_no_gpu() -> None:
 def test_settings_win() -> None:
     device = choose(threads=3, compute_type="float32", max_batch=5)
     assert (device.threads, device.compute_type, device.max_batch) == (3, "float32", 5)
+
+
+def test_memory_of_a_batch_is_given_or_a_share_of_the_gpus() -> None:
+    assert choose().batch_bytes == 256 << 20
+    assert choose(batch_mib=100).batch_bytes == 100 << 20
+    assert choose(found=[gpu(24)], usable_gpus=1).batch_bytes == int(0.4 * 24 * GIB)
+    assert choose(found=[gpu(24)], usable_gpus=1, batch_mib=512).batch_bytes == 512 << 20
+    assert choose(usable_gpus=1).batch_bytes is None
+    assert "batches up to 8 in 256 MiB" in str(choose())
 
 
 @pytest.mark.parametrize(("memory", "precision"), [(80, "float16"), (8, "float16"), (6, "int8_float16")])

@@ -99,6 +99,17 @@ def test_a_batch_shares_its_key_and_keeps_its_size() -> None:
     assert run(s) == ["plain 3", "plain 4"]
 
 
+@pytest.mark.parametrize("lane", [Lane.FINAL, Lane.FILE])
+def test_a_batch_has_no_more_windows_than_fit(lane: Lane) -> None:
+    s = a_scheduler(max_batch=4)
+    for i in range(5):
+        for frames, fits in ((3000, 2), (500, 100)):
+            window = make_window(f"{frames} {i}", lane, deadline=frames / 3000)
+            s.add(window, make_key(window, frames=frames, fits=fits), 0.0)
+    sizes = [len(run(s, now=LIVE_MEMORY_S + 1.0)) for _ in range(5)]
+    assert sizes == [4, 1, 2, 2, 1]
+
+
 def test_live_windows_wanted_much_later_wait_for_a_batch_of_their_own_and_a_short_one() -> None:
     s = a_scheduler(max_batch=8)
     add(s, make_window("measured"))
@@ -340,10 +351,18 @@ def test_a_cancelled_window_is_not_retried() -> None:
 def test_shrinking_stops_at_one() -> None:
     s = a_scheduler(max_batch=4)
     for _ in range(5):
-        s.shrink()
+        s.shrink(4)
     for i in range(2):
         add(s, make_window(f"{i}"))
     assert len(run(s)) == 1
+
+
+def test_shrinking_halves_the_batch_that_failed() -> None:
+    s = a_scheduler(max_batch=16)
+    s.shrink(6)
+    for i in range(5):
+        add(s, make_window(f"{i}"))
+    assert len(run(s)) == 3
 
 
 def test_capacity_tells_queues_and_wait() -> None:

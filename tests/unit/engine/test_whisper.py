@@ -13,8 +13,11 @@ from tests.support.clips import clips, words
 from whisperlive_hybrid.audio.samples import Samples
 from whisperlive_hybrid.engine import models
 from whisperlive_hybrid.engine.backend import Request
+from whisperlive_hybrid.engine.budget import Budget
 from whisperlive_hybrid.engine.device import Device
+from whisperlive_hybrid.engine.dimensions import read_dimensions
 from whisperlive_hybrid.engine.features import content_frames
+from whisperlive_hybrid.engine.footprint import Footprint
 from whisperlive_hybrid.engine.gate import FULL_FRAMES
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
 from whisperlive_hybrid.engine.whisper import WhisperBackend
@@ -255,6 +258,31 @@ def test_options_that_the_model_refuses_are_the_callers_mistake(backend: Whisper
     odd = replace(PARTIAL, beam_size=2, patience=0.1)
     with pytest.raises(BadInput, match="beam_size"):
         backend.run([request(backend, CLIP.samples(), odd)])
+
+
+def test_rows_that_there_is_no_memory_for_go_one_after_another(
+    backend: WhisperBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [clip.samples() for clip in clips("en")[:3]]
+    together = backend.run([request(backend, each, FINAL, Lane.FINAL) for each in samples])
+    calls: list[int] = []
+    generate = backend._generate_at_once
+
+    def count(encoded: Any, rows: Sequence[Any], *arguments: Any) -> Any:
+        calls.append(len(rows))
+        return generate(encoded, rows, *arguments)
+
+    monkeypatch.setattr(backend, "_generate_at_once", count)
+    each = Budget(Footprint(read_dimensions(models.BUNDLED / "model.bin")), 1)
+    row_bytes = each.footprint.generating(250, length=228) if each.footprint else 0
+    for batch_bytes, expected in ((1, [1, 1, 1]), (2 * row_bytes, [2, 1]), (3 * row_bytes, [3])):
+        calls.clear()
+        monkeypatch.setattr(backend, "_budget", replace(each, batch_bytes=batch_bytes))
+        apart = backend.run([request(backend, each, FINAL, Lane.FINAL) for each in samples])
+        assert calls == expected
+        assert [(h.text, [w.start for w in h.words]) for h in apart] == [
+            (h.text, [w.start for w in h.words]) for h in together
+        ]
 
 
 def test_probabilities_of_tokens_are_those_of_the_model(backend: WhisperBackend) -> None:

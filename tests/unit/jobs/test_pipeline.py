@@ -67,6 +67,9 @@ class ScriptedEngine:
     def cancel(self, owner: str) -> None:
         self.cancelled.append(owner)
 
+    def windows_at_once(self, model: str, options: DecodeOptions) -> int:
+        return 2
+
     def capacity(self) -> SimpleNamespace:
         return SimpleNamespace(wait_s=3.0)
 

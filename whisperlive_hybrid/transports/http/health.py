@@ -126,7 +126,7 @@ def _health_paths() -> Json:
 
 def _health_schemas() -> Json:
     device = object_of(
-        "kind index name compute_type threads max_batch memory_bytes",
+        "kind index name compute_type threads max_batch memory_bytes batch_bytes",
         kind={"type": "string", "enum": ["cpu", "cuda"]},
         index=WHOLE,
         name=TEXT,
@@ -134,6 +134,7 @@ def _health_schemas() -> Json:
         threads=WHOLE,
         max_batch=WHOLE,
         memory_bytes={"type": ["integer", "null"]},
+        batch_bytes=described({"type": ["integer", "null"]}, "Memory that one batch may take beside the model."),
     )
     queue = object_of(
         "windows running files_waiting wait_s",
