@@ -354,6 +354,14 @@ class Settings(BaseSettings):
         group="Clips and jobs",
         ge=0,
     )
+    direct_job_hours: float = _setting(
+        1.0,
+        "A request that waits for its answer (/transcribe, OpenAI's API, …) is listed with the jobs for so long, with "
+        "nothing of what was sent or said; 0 knows it only while it is worked on.",
+        unit="h",
+        group="Clips and jobs",
+        ge=0,
+    )
     max_queued_jobs: int = _setting(
         10_000, "Jobs waiting at once; more are refused.", group="Clips and jobs", ge=0, le=1_000_000
     )

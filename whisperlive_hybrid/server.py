@@ -253,6 +253,7 @@ def job_options(settings: Settings) -> JobOptions:
         allowed_hosts=AllowedHosts.parse(settings.url_allow_hosts),
         archive=settings.transcription_storage_path,
         keep_s=settings.retention_days * 86400.0 or None,
+        keep_direct_s=settings.direct_job_hours * 3600.0,
         webhook_secret=settings.webhook_secret,
         webhook_hosts=AllowedHosts.parse(settings.webhook_allow_hosts),
         floor_bytes=round(settings.min_free_disk_mb * 1e6),

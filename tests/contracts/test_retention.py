@@ -88,10 +88,12 @@ async def test_jobs_without_a_clip_keys_and_webhooks_go_too(room: Clips) -> None
     waiting = make_job(None, created_at=NOW - 8 * DAY, source_url="http://a/")
     long_ago = NOW - WEBHOOKS_KEPT_S - 1
     sent, owed = make_delivery("job_1", state="delivered", created_at=long_ago), make_delivery("j", created_at=long_ago)
-    await room.database.write(lambda c: jobs.insert_jobs(c, [failed, waiting]))
+    request, asked = (make_job(None, state="done", kept=False, created_at=NOW - age) for age in (3601.0, 3599.0))
+    await room.database.write(lambda c: jobs.insert_jobs(c, [failed, waiting, request, asked]))
     await room.database.write(lambda c: deliveries.insert_deliveries(c, [sent, owed]))
     await room.database.write(lambda c: remember(c, Remembered("k", "f", b"", NOW - KEPT_S - 1)))
-    assert await Retention(room, keep_s=7 * DAY, clock=lambda: NOW).clear(orphans=True) == Cleared(jobs=1)
+    assert await Retention(room, keep_s=7 * DAY, clock=lambda: NOW).clear(orphans=True) == Cleared(jobs=1, requests=1)
+    assert await room.database.read(lambda c: jobs.get_job(c, asked.id)) == asked
     assert await room.database.read(lambda c: jobs.get_job(c, waiting.id)) == waiting
     assert await room.database.read(lambda c: deliveries.get_delivery(c, sent.id)) is None
     assert await room.database.read(lambda c: deliveries.get_delivery(c, owed.id)) == owed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.support.postgres import new_database, postgres_server
 from tests.support.stored import make_clip, make_delivery, make_job, make_transcript
 from whisperlive_hybrid.errors import DiskFull
-from whisperlive_hybrid.storage import clips, deliveries, jobs, queue, transcripts
+from whisperlive_hybrid.storage import clips, deliveries, direct, jobs, queue, transcripts
 from whisperlive_hybrid.storage.clips import ClipFilter
 from whisperlive_hybrid.storage.database import BadDatabase, Database, fault
 from whisperlive_hybrid.storage.faults import StoreFailed
@@ -81,6 +82,18 @@ async def test_a_database_is_made_once(url: str, database: Database) -> None:
     await add_jobs(database)
     async with Database(url) as again:
         assert len((await again.read(lambda c: jobs.page_of_jobs(c, JobFilter(), after=None, limit=9))).items) == 1
+
+
+async def test_jobs_of_before_are_kept_ones(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.sqlite"
+    async with Database(url) as database:
+        (row,) = await add_jobs(database)
+    with sqlite3.connect(tmp_path / "a.sqlite") as connection:
+        for column in ("route", "kept"):
+            connection.execute(f"ALTER TABLE job DROP COLUMN {column}")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    async with Database(url) as database:
+        assert await database.read(lambda c: jobs.get_job(c, row.id)) == row
 
 
 async def test_two_processes_may_make_it_at_once(tmp_path: Path) -> None:
@@ -221,6 +234,58 @@ async def test_pages_follow_each_other_without_gap(database: Database) -> None:
         after = page.after
     assert after is None
     assert seen == sorted((row.id for row in rows), reverse=True)
+
+
+async def test_requests_are_rows_that_nobody_takes(database: Database) -> None:
+    """And whose process says that it lives."""
+    held = [
+        replace(make_job(None, state=state, kept=False, route="/transcribe"), lease="a", lease_until=NOW + 10)
+        for state in ("queued", "running")
+    ]
+    old = make_job(None, state="done", kept=False, created_at=5.0)
+    (kept,) = await add_jobs(database)
+    queued, running = held
+    await database.write(lambda c: direct.record_direct(c, "a", [*held, old], []))
+    assert [row.id async for row in all_taken(database)] == [kept.id]
+    assert await database.read(lambda c: queue.next_due(c, NOW)) == NOW + 10, "of the job that is kept"
+    assert await database.read(lambda c: jobs.queue_place(c, queued)) == 0
+    which = JobFilter(kept=False, route="/transcribe")
+    page = await database.read(lambda c: jobs.page_of_jobs(c, which, after=None, limit=9))
+    assert {row.id for row in page.items} == {queued.id, running.id}
+
+    await database.write(lambda c: direct.ask_cancel(c, running.id))
+    assert await database.read(lambda c: direct.cancels_of_direct(c, "a")) == [running.id]
+    assert await database.read(lambda c: direct.cancels_of_direct(c, "b")) == []
+    done = replace(queued, state="done", lease=None, lease_until=None, finished_at=NOW, n_segments=3)
+    await database.write(lambda c: direct.record_direct(c, "a", [], [done]))
+    assert await database.read(lambda c: jobs.get_job(c, queued.id)) == done
+
+    await database.write(lambda c: direct.extend_direct(c, "a", NOW + 30))
+    assert await database.write(lambda c: direct.fail_lost(c, NOW + 20)) == 0
+    assert await database.write(lambda c: direct.fail_lost(c, NOW + 40)) == 1
+    failed = await database.read(lambda c: jobs.get_job(c, running.id))
+    assert failed is not None
+    assert (failed.state, failed.error_code, failed.lease) == ("failed", "interrupted", None)
+    late = replace(running, state="done")
+    await database.write(lambda c: direct.record_direct(c, "a", [], [late]))
+    assert await database.read(lambda c: jobs.get_job(c, running.id)) == failed, "it has lost its lease"
+
+    assert await database.write(lambda c: direct.forget_direct(c, 10.0, 9)) == 1
+    assert await database.write(lambda c: direct.forget_direct(c, 5000.0, 1)) == 1
+    assert await database.write(lambda c: direct.forget_direct(c, 5000.0, 9)) == 1
+    assert await database.read(jobs.count_jobs) == {"running": 1}
+
+
+async def all_taken(database: Database) -> AsyncIterator[JobRow]:
+    while (row := await take(database, "w")) is not None:
+        yield row
+
+
+async def test_who_held_requests_is_dead(database: Database) -> None:
+    waiting = replace(make_job(None, kept=False), lease="a", lease_until=NOW + 10)
+    await database.write(lambda c: direct.record_direct(c, "a", [waiting], []))
+    await database.write(queue.void_leases)
+    assert await database.write(lambda c: direct.fail_lost(c, NOW)) == 1
 
 
 async def test_a_clip_goes_with_all_that_was_made_of_it(database: Database) -> None:

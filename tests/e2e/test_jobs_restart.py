@@ -95,3 +95,27 @@ def test_a_server_that_stops_puts_its_jobs_back(server: ServerProcess, long_talk
         assert (again["state"], again["attempts"]) in (("queued", 0), ("running", 1))
         assert again["done_s"] >= before["done_s"]
         client.post(f"{path}/cancel").raise_for_status()
+
+
+def test_a_request_that_was_interrupted_is_failed(server: ServerProcess, long_talk: Path) -> None:
+    """Nothing of it is kept that could be gone on with; its caller has noticed, and the list says so."""
+    with httpx.Client(base_url=server.http_url, timeout=60) as client:
+        body = {"files": {"file": long_talk.read_bytes()}, "data": {"language": "en"}}
+        with client.stream("POST", "/transcribe/stream", **body) as answer:  # type: ignore[arg-type]
+            lines = answer.iter_lines()
+            id = json.loads(next(lines))["job_id"]
+            wait_until(lambda: _listed(server, "running") == [id])
+            server.kill()
+    server.start()
+    server.wait_ready()
+    with httpx.Client(base_url=server.http_url, timeout=60) as client:
+        job = client.get(f"/api/jobs/{id}").json()
+        assert (job["state"], job["error"]["code"], job["attempts"]) == ("failed", "interrupted", 1)
+        assert client.get("/api/webhooks").json()["webhooks"] == []
+        assert _listed(server, "queued,running") == []
+        assert client.post(f"/api/jobs/{id}/retry").json()["error"]["code"] == "not_kept"
+
+
+def _listed(server: ServerProcess, state: str) -> list[str]:
+    answer = httpx.get(f"{server.http_url}/api/jobs", params={"state": state, "route": "/transcribe/stream"})
+    return [job["job_id"] for job in answer.json()["jobs"]]

@@ -65,3 +65,33 @@ def test_any_server_can_be_asked_and_takes_over(
         told = [event["segment"]["id"] for event in events if event["type"] == "segment"]
         assert told == list(range(len(told)))
         assert second.get(path).json()["attempts"] >= 2
+
+
+def test_requests_of_one_are_seen_and_cancelled_by_the_other(
+    servers: tuple[ServerProcess, ServerProcess],
+    long_talk: Path,  # noqa: F811
+) -> None:
+    one, two = servers
+    body = {"files": {"file": long_talk.read_bytes()}, "data": {"language": "en"}}
+    with (
+        httpx.Client(base_url=one.http_url, timeout=60) as first,
+        httpx.Client(base_url=two.http_url, timeout=60) as second,
+    ):
+        with first.stream("POST", "/transcribe/stream", **body) as answer:  # type: ignore[arg-type]
+            lines = answer.iter_lines()
+            path = f"/api/jobs/{json.loads(next(lines))['job_id']}"
+            wait_until(lambda: second.get(path).status_code == 200)
+            wait_until(lambda: second.get(path).json()["done_s"] > 0)
+            assert second.get(path).json()["state"] == "running"
+            assert second.post(f"{path}/cancel").status_code == 200
+            assert json.loads(list(lines)[-1])["error"]["code"] == "job_cancelled"
+        wait_until(lambda: second.get(path).json()["state"] == "cancelled")
+        with first.stream("POST", "/transcribe/stream", **body) as answer:  # type: ignore[arg-type]
+            lines = answer.iter_lines()
+            path = f"/api/jobs/{json.loads(next(lines))['job_id']}"
+            wait_until(lambda: second.get(path).status_code == 200)
+            one.kill()
+        wait_until(lambda: second.get(path).json()["state"] == "failed")
+        assert second.get(path).json()["error"]["code"] == "interrupted"
+    one.start()
+    one.wait_ready()

@@ -30,6 +30,8 @@ def make_job(clip_id: str | None, **changes: Any) -> JobRow:
         "batch_id": None,
         "clip_id": clip_id,
         "source_url": None,
+        "route": None,
+        "kept": True,
         "options": b"{}",
         "model": "digits",
         "content_key": None,

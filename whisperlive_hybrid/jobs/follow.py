@@ -1,13 +1,14 @@
 """What becomes of a job, as it comes: for streams of answers.
 
 All is read from the database: it may be another process that works on the job, or the next one after a crash. Wake-ups
-of this process only spare waiting.
+of this process only spare waiting. Of a request that waits for its answer only progress is told.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -52,10 +53,8 @@ async def follow(service: JobService, id: str, *, heartbeat_s: float, from_segme
     with service.bell.listen(id) as listener:
         while True:
             looked_at = loop.time()
-            row, place, bodies, found = await service.database.read(
-                lambda c, n=n_chunks: _news(c, id, n)  # type: ignore[misc]
-            )
-            view = view_of(row, service.workers, place)
+            view, bodies, found = await _news(service, id, n_chunks)
+            row, place = view.row, view.place
             new = [segment for chunk in decode_chunks(bodies) for segment in chunk.segments]
             n_chunks += len(bodies)
             skip, new = max(skip - len(new), 0), new[skip:]
@@ -86,7 +85,29 @@ async def follow(service: JobService, id: str, *, heartbeat_s: float, from_segme
                 await asyncio.sleep(max(0.0, looked_at + NEWS_S - loop.time()))
 
 
-async def _news(
+async def _news(service: JobService, id: str, n_chunks: int) -> tuple[JobView, list[bytes], TranscriptRow | None]:
+    here = service.direct.view(id)
+    if here is not None:
+        return here, [], None
+    row, place, bodies, found = await service.database.read(lambda c: _recorded(c, id, n_chunks))
+    return view_of(row, service, place), bodies, found
+
+
+async def ended(news: AsyncGenerator[JobNews]) -> tuple[JobView, Transcript | None]:
+    """How a job that is followed has ended, and its transcript if it is done."""
+    view: JobView | None = None
+    transcript: Transcript | None = None
+    async with aclosing(news):
+        async for item in news:
+            if isinstance(item, JobView):
+                view = item
+            elif isinstance(item, Transcript):
+                transcript = item
+    assert view is not None, "a job that is followed is seen at least once"
+    return view, transcript
+
+
+async def _recorded(
     connection: AsyncConnection, id: str, n_chunks: int
 ) -> tuple[JobRow, int | None, list[bytes], TranscriptRow | None]:
     row, place = await with_place(connection, id)

@@ -29,8 +29,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = {
     ("failed", "retry"): "queued",
     ("cancelled", "retry"): "queued",
 }
-NORMAL: Final = 0
-"""The priority of a job that nobody waits for. Higher ones say that somebody does."""
+LOW, NORMAL, HIGH = -10, 0, 10
+"""Priorities. Those above NORMAL say that somebody waits for the result."""
 OVER: Final[frozenset[State]] = frozenset({"done", "failed", "cancelled"})
 """Nothing more happens to these by itself."""
 SERVER_FAULTS: Final = frozenset(
@@ -48,6 +48,7 @@ SERVER_FAULTS: Final = frozenset(
         "draining",
         "shutting_down",
         "superseded",
+        "interrupted",
     }
 )
 """Codes of failed jobs that are no mistake of who asked for them."""

@@ -12,6 +12,7 @@ from typing import Final
 from whisperlive_hybrid.jobs.bell import Bell
 from whisperlive_hybrid.jobs.clips import Clips
 from whisperlive_hybrid.jobs.courier import Courier, load_keys
+from whisperlive_hybrid.jobs.direct import DirectJobs
 from whisperlive_hybrid.jobs.pipeline import Pipeline
 from whisperlive_hybrid.jobs.retention import Retention
 from whisperlive_hybrid.jobs.running_job import WorkRooms, WorkRules
@@ -45,6 +46,8 @@ class JobOptions:
     archive: Path | None = None
     keep_s: float | None = None
     """How long clips with their jobs and transcripts are kept; None is for ever."""
+    keep_direct_s: float = 3600.0
+    """How long rows of requests of which nothing else is kept are; 0 writes none."""
     webhook_secret: str | None = None
     """Secrets that webhooks are signed with; None: one that is made and kept in `folder`."""
     webhook_hosts: AllowedHosts = field(default_factory=AllowedHosts)
@@ -72,9 +75,12 @@ async def open_jobs(options: JobOptions, pipeline: Pipeline) -> AsyncIterator[Jo
         workers = await stack.enter_async_context(
             Workers(WorkRooms(clips, pipeline, bell, rules), max_running=options.max_running)
         )
-        await stack.enter_async_context(Retention(clips, keep_s=options.keep_s))
+        direct = await stack.enter_async_context(
+            DirectJobs(clips.database, bell, lease_s=options.lease_s, keep=options.keep_direct_s > 0)
+        )
+        await stack.enter_async_context(Retention(clips, keep_s=options.keep_s, keep_direct_s=options.keep_direct_s))
         courier = await stack.enter_async_context(Courier(clips.database, bell, keys, options.webhook_hosts))
-        yield JobService(clips, bell, workers, courier, max_queued=options.max_queued)
+        yield JobService(clips, bell, workers, courier, direct, max_queued=options.max_queued)
 
 
 def _webhook_keys(options: JobOptions) -> tuple[Secret, ...]:

@@ -140,12 +140,16 @@ class Pipeline:
             )
             return await work.run(path)
 
-    async def detect_language(self, path: Path, model: str | None = None) -> LanguageProbabilities:
+    async def detect_language(
+        self, path: Path, model: str | None = None, *, on_turn: Callable[[], None] | None = None
+    ) -> LanguageProbabilities:
         """(code, probability) of all languages, likeliest first, from the first speech of a file.
 
         Waits for its turn like a transcription and raises the same.
         """
         async with self._counted(), self._turn("request"):
+            if on_turn is not None:
+                on_turn()
             return await detect_language(path, self.engine, self.vad, self.limits, model)
 
     @asynccontextmanager

@@ -1,4 +1,5 @@
-"""What is not kept for ever: clips that have grown old, bytes that nobody knows of, keys and webhooks of long ago."""
+"""What is not kept for ever: clips that have grown old, bytes that nobody knows of, keys, webhooks and requests of long
+ago."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from whisperlive_hybrid.errors import HybridError, NotFound
 from whisperlive_hybrid.jobs.clips import Clips
 from whisperlive_hybrid.jobs.once import KEPT_S
-from whisperlive_hybrid.storage import clips, deliveries, jobs
+from whisperlive_hybrid.storage import clips, deliveries, direct, jobs
 from whisperlive_hybrid.storage.idempotency import forget_keys
 
 log = logging.getLogger(__name__)
@@ -39,15 +40,25 @@ class Cleared:
     clips: int = 0
     jobs: int = 0
     orphans: int = 0
+    requests: int = 0
+    """Rows of requests of which nothing else was kept."""
 
 
 class Retention:
     """`async with Retention(clips, keep_s=…)`: clears away what is too old, now and then. None keeps clips for ever."""
 
-    def __init__(self, clips: Clips, *, keep_s: float | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        clips: Clips,
+        *,
+        keep_s: float | None,
+        keep_direct_s: float = 3600.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._clips = clips
         self._database = clips.database
         self._keep_s = keep_s
+        self._keep_direct_s = keep_direct_s
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
 
@@ -76,7 +87,17 @@ class Retention:
             await jobs.delete_empty_batches(connection, now - KEPT_S)
 
         await self._database.write(forget)
-        return Cleared(n_clips, n_jobs, await self._clear_orphans(now - ORPHAN_AGE_S) if orphans else 0)
+        n_requests = await self._clear_requests(now - self._keep_direct_s)
+        return Cleared(n_clips, n_jobs, await self._clear_orphans(now - ORPHAN_AGE_S) if orphans else 0, n_requests)
+
+    async def _clear_requests(self, before: float) -> int:
+        """Rows of requests; a few at a time, so that nobody waits long for the database."""
+        n_cleared = 0
+        while True:
+            n = await self._database.write(lambda c: direct.forget_direct(c, before, AT_ONCE))
+            n_cleared += n
+            if n < AT_ONCE:
+                return n_cleared
 
     async def _clear_clips(self, before: float) -> int:
         """Clips that are too old and have no job to be done."""
@@ -133,6 +154,12 @@ class Retention:
                 log.warning("what is too old cannot be cleared away now: %s", error.message)
             else:
                 if cleared != Cleared():
-                    log.info("%d clips, %d jobs, %d orphans cleared away", cleared.clips, cleared.jobs, cleared.orphans)
+                    log.info(
+                        "%d clips, %d jobs, %d orphans, %d records of requests cleared away",
+                        cleared.clips,
+                        cleared.jobs,
+                        cleared.orphans,
+                        cleared.requests,
+                    )
             number += 1
             await asyncio.sleep(ROUND_S)

@@ -26,6 +26,7 @@ from whisperlive_hybrid.jobs.chunk import Chunk
 from whisperlive_hybrid.jobs.clips import Arrival, Clips
 from whisperlive_hybrid.jobs.fetching import fetch_file
 from whisperlive_hybrid.jobs.job import NORMAL
+from whisperlive_hybrid.jobs.meter import Meter
 from whisperlive_hybrid.jobs.outbox import owed
 from whisperlive_hybrid.jobs.pipeline import Pipeline, Turn
 from whisperlive_hybrid.jobs.retry import RetryDecision, after_failure, after_loss
@@ -86,7 +87,7 @@ class RunningJob:
         self.row = row
         self.lease = lease
         self._turn = turn
-        self.progress: Progress | None = None
+        self.meter = Meter()
         self._rooms = rooms
         self._clips = rooms.clips
         self._database = rooms.clips.database
@@ -95,9 +96,6 @@ class RunningJob:
         self._clock = rooms.clock
         self._ending: Ending | None = None
         """Why it was stopped; None while it goes on."""
-        self._began_s = 0.0
-        """On the monotonic clock, at `_began_done_s` of the audio."""
-        self._began_done_s: float | None = None
         self._failures = row.failures
         """Faults of ours in a row, until it gets on."""
         self.task: asyncio.Task[None] = asyncio.create_task(self._run(), name=row.id)
@@ -108,19 +106,11 @@ class RunningJob:
             self._ending = ending
             self.task.cancel()
 
-    @property
-    def pace(self) -> float | None:
-        """Seconds of audio a second; None while that is unknown."""
-        if self.progress is None or self._began_done_s is None:
-            return None
-        elapsed = time.monotonic() - self._began_s
-        return (self.progress.done_s - self._began_done_s) / elapsed if elapsed > 0 else None
-
     async def record_chunks(
         self, first: int, chunks: Sequence[Chunk], bodies: Sequence[bytes], n_segments: int
     ) -> None:
         """Record windows, the first of which is number `first`. Raises LeaseLost, StoreFailed."""
-        progress = self.progress
+        progress = self.meter.progress
 
         async def work(connection: AsyncConnection) -> None:
             await self._mine(
@@ -215,9 +205,7 @@ class RunningJob:
         record = _Recording(self, chunks)
 
         def note(progress: Progress) -> None:
-            if self._began_done_s is None and progress.stage == "transcribing":
-                self._began_s, self._began_done_s = time.monotonic(), progress.done_s
-            self.progress = progress
+            self.meter.note(progress)
             self._bell.ring(self.row.id)
 
         async with self._clips.blobs.local_file(clip.id, clip.size_bytes) as path:

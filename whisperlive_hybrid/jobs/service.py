@@ -2,7 +2,7 @@
 
 The database is the truth. What a follower is told of is read from there, so it may be another process that works on the
 job, or the next one after a crash; wake-ups and the progress between two windows come from this process where it is
-the one.
+the one. Of requests that wait for their answer (`direct.py`) the process that has them knows first.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from whisperlive_hybrid.errors import Conflict, NotFound, Refused
 from whisperlive_hybrid.jobs.bell import OUTBOX, QUEUE, Bell
 from whisperlive_hybrid.jobs.clips import Clips, no_clip
 from whisperlive_hybrid.jobs.courier import Courier
+from whisperlive_hybrid.jobs.direct import DirectJobs
 from whisperlive_hybrid.jobs.job import OVER, State, after, before
 from whisperlive_hybrid.jobs.outbox import owed
 from whisperlive_hybrid.jobs.stored import (
@@ -28,10 +29,10 @@ from whisperlive_hybrid.jobs.stored import (
     decode_transcript,
     encode_options,
 )
-from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
+from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.jobs.view import JobView, view_of
 from whisperlive_hybrid.jobs.workers import Workers
-from whisperlive_hybrid.storage import clips, deliveries, jobs, transcripts
+from whisperlive_hybrid.storage import clips, deliveries, direct, jobs, transcripts
 from whisperlive_hybrid.storage.ids import new_id
 from whisperlive_hybrid.storage.jobs import BatchTotals, JobFilter
 from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow, Page, TranscriptRow
@@ -52,6 +53,8 @@ class JobRequest:
     callback_url: str | None = None
     fresh: bool = False
     """Compute it even where the same was computed before."""
+    route: str | None = None
+    """Of the request that asks for it."""
 
 
 class JobService:
@@ -63,6 +66,7 @@ class JobService:
         bell: Bell,
         workers: Workers,
         courier: Courier,
+        direct_jobs: DirectJobs,
         *,
         max_queued: int,
         clock: Callable[[], float] = time.time,
@@ -71,6 +75,7 @@ class JobService:
         self.database = kept.database
         self.workers = workers
         self.courier = courier
+        self.direct = direct_jobs
         self.bell = bell
         self._max_queued = max_queued
         self._clock = clock
@@ -130,18 +135,30 @@ class JobService:
 
     async def get(self, id: str) -> JobView:
         """The job. Raises NotFound."""
+        here = self.direct.view(id)
+        if here is not None:
+            return here
 
         async def work(c: AsyncConnection) -> tuple[JobRow, int | None, dict[str, str]]:
             row, place = await with_place(c, id)
             return row, place, await clips.clip_names(c, _clip_ids([row]))
 
         row, place, names = await self.database.read(work)
-        return view_of(row, self.workers, place, names.get(row.clip_id or ""))
+        return view_of(row, self, place, names.get(row.clip_id or ""))
+
+    def progress(self, job_id: str) -> Progress | None:
+        """How far a job is that is worked on here; None for others."""
+        return self.direct.progress(job_id) or self.workers.progress(job_id)
+
+    def pace(self, job_id: str) -> float | None:
+        """Seconds of audio a second for a job that is worked on here; None while that is unknown."""
+        return self.direct.pace(job_id) or self.workers.pace(job_id)
 
     async def page(
         self, which: JobFilter, *, after: str | None, limit: int
     ) -> tuple[Page[JobView], list[BatchTotals], dict[str, int]]:
         """Jobs, newest first; the batches that they are of, newest first; how many jobs there are in each state."""
+        await self.direct.record()
 
         async def work(
             c: AsyncConnection,
@@ -170,16 +187,20 @@ class JobService:
         queued = [row.id for row in rows if row.state == "queued"]
         places = await jobs.queue_places(connection, queued) if queued else {}
         names = await clips.clip_names(connection, _clip_ids(rows))
-        return [view_of(row, self.workers, places.get(row.id), names.get(row.clip_id or "")) for row in rows]
+        return [view_of(row, self, places.get(row.id), names.get(row.clip_id or "")) for row in rows]
 
     async def cancel(self, id: str) -> JobView:
         """Cancel a job that is not over; one that runs is stopped at once, or within a second where another process
         has it. Raises NotFound, or Conflict when it is over."""
+        if self.direct.knows(id):
+            return await self.direct.cancel(id)
 
         async def work(connection: AsyncConnection) -> None:
             row = await _locked(connection, id)
             after(cast(State, row.state), "cancel")
-            if row.state == "running":
+            if not row.kept:
+                await direct.ask_cancel(connection, id)
+            elif row.state == "running":
                 await jobs.change_job(connection, id, ["running"], cancel_asked=True)
             else:
                 await self.workers.record_cancel(connection, row)
@@ -190,10 +211,14 @@ class JobService:
         return await self.get(id)
 
     async def retry(self, id: str) -> JobView:
-        """Queue a job again that failed or was cancelled. Raises NotFound, or Conflict in another state."""
+        """Queue a job again that failed or was cancelled. Raises NotFound, or Conflict in another state, and where the
+        file is not kept."""
+        await self.direct.record()
 
         async def work(connection: AsyncConnection) -> None:
             row = await _locked(connection, id)
+            if not row.kept:
+                raise Conflict("The file of this request is not kept; send it again.", code="not_kept")
             after(cast(State, row.state), "retry")
             await jobs.forget_chunks(connection, id)
             await jobs.change_job(
@@ -219,12 +244,13 @@ class JobService:
         return await self.get(id)
 
     async def delete(self, id: str) -> None:
-        """Forget a job and its transcript. Raises NotFound, or Conflict while it runs."""
+        """Forget a job and its transcript. Raises NotFound, or Conflict while it runs, or a request waits for it."""
+        await self.direct.record()
 
         async def work(connection: AsyncConnection) -> None:
             row = await _locked(connection, id)
-            if row.state == "running":
-                raise Conflict("The job is running; cancel it first.", code="job_running")
+            if row.state == "running" or (not row.kept and row.state not in OVER):
+                raise Conflict(f"The job is {row.state}; cancel it first.", code=f"job_{row.state}")
             await jobs.delete_job(connection, id)
 
         await self.database.write(work)
@@ -255,12 +281,13 @@ class JobService:
 
     async def transcript(self, id: str) -> Transcript:
         """What became of a job. Raises NotFound, or Conflict while it is not done."""
+        here = self.direct.view(id)
+        if here is not None:
+            raise _no_transcript(here.row)
         row, found = await self.database.read(lambda c: _with_transcript(c, id))
         if found is not None:
             return await unpack(found, row)
-        if row.state == "done":
-            raise NotFound("The job's transcript was deleted.", kind="transcription", id=id, code="no_transcription")
-        raise _not_done(row)
+        raise _no_transcript(row)
 
     async def transcript_of_clip(self, clip_id: str) -> tuple[str, Transcript]:
         """The clip's newest transcript and the job it is of.
@@ -309,6 +336,8 @@ class JobService:
             batch_id=None if batch is None else batch.id,
             clip_id=None if clip is None else clip.id,
             source_url=request.source_url,
+            route=request.route,
+            kept=True,
             options=encode_options(request.options),
             model=request.model,
             content_key=None if clip is None else content_key(clip.sha256, request.options, request.model),
@@ -370,6 +399,15 @@ async def unpack(found: TranscriptRow, job: JobRow) -> Transcript:
 def no_job(id: str) -> NotFound:
     """The error for a job or batch that is not there."""
     return NotFound(f"There is no job {id[:64]!r}.", kind="job", id=id, code="no_such_job")
+
+
+def _no_transcript(row: JobRow) -> NotFound | Conflict:
+    if row.state != "done":
+        return _not_done(row)
+    why = (
+        "The job's transcript was deleted." if row.kept else "The transcript went to who asked for it, and is not kept."
+    )
+    return NotFound(why, kind="transcription", id=row.id, code="no_transcription")
 
 
 def _not_done(row: JobRow) -> Conflict:

@@ -79,12 +79,12 @@ class Workers:
     def progress(self, job_id: str) -> Progress | None:
         """How far a job is that is worked on here; None for others."""
         job = self._running.get(job_id)
-        return None if job is None else job.progress
+        return None if job is None else job.meter.progress
 
     def pace(self, job_id: str) -> float | None:
         """Seconds of audio a second for a job that is worked on here; None while that is unknown."""
         job = self._running.get(job_id)
-        return None if job is None else job.pace
+        return None if job is None else job.meter.pace
 
     async def cancel(self, job_id: str) -> None:
         """Stop a job that was asked to be cancelled, if it is worked on here, and return when it has stopped."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -137,11 +138,16 @@ def _key(id: str) -> str:
 
 def _move(file: Path, place: Path) -> None:
     """Sync the file's bytes, move it, and sync the folders that now name it."""
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if file.stat().st_dev != place.parent.stat().st_dev:
+        # Received elsewhere: what is in its place is whole, there as well.
+        copy = place.with_name(f"{place.name}.copy")
+        shutil.copyfile(file, copy)
+        file = copy
     # Its age counts from now, however long it took to come: old bytes without a record are cleared away.
     os.utime(file)
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.rename(place)
     for folder in (place.parent, place.parent.parent, place.parent.parent.parent):
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

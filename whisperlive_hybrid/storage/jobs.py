@@ -21,6 +21,8 @@ class JobFilter:
     states: tuple[str, ...] = ()
     clip_id: str | None = None
     batch_id: str | None = None
+    route: str | None = None
+    kept: bool | None = None
     since: float | None = None
     until: float | None = None
 
@@ -91,13 +93,16 @@ async def count_jobs(connection: AsyncConnection) -> dict[str, int]:
 async def queue_place(connection: AsyncConnection, row: JobRow) -> int:
     """How many queued jobs go before this one."""
     before = or_(job.c.priority > row.priority, and_(job.c.priority == row.priority, job.c.id < row.id))
-    query = select(func.count()).select_from(job).where(job.c.state == "queued", before)
+    alike = and_(job.c.state == "queued", job.c.kept == row.kept)  # requests have a queue of their own
+    query = select(func.count()).select_from(job).where(alike, before)
     return int((await connection.execute(query)).scalar_one())
 
 
 async def queue_places(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, int]:
     """The same for several jobs at once; those that are not queued have none."""
-    place = (func.row_number().over(order_by=(job.c.priority.desc(), job.c.id)) - 1).label("place")
+    place = (func.row_number().over(partition_by=job.c.kept, order_by=(job.c.priority.desc(), job.c.id)) - 1).label(
+        "place"
+    )
     queue = select(job.c.id, place).where(job.c.state == "queued").subquery()
     rows = await connection.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(ids)))
     return {id: place for id, place in rows}
@@ -138,9 +143,9 @@ async def delete_empty_batches(connection: AsyncConnection, before: float) -> in
 
 
 async def finished_without_clip(connection: AsyncConnection, before: float, limit: int) -> list[str]:
-    """Jobs of before a time that never had a clip and are over."""
+    """Jobs of before a time that never came to have a clip, and are over."""
     over = job.c.state.in_(("done", "failed", "cancelled"))
-    query = select(job.c.id).where(job.c.created_at < before, job.c.clip_id.is_(None), over).limit(limit)
+    query = select(job.c.id).where(job.c.created_at < before, job.c.clip_id.is_(None), job.c.kept, over).limit(limit)
     return list((await connection.execute(query)).scalars())
 
 
@@ -168,6 +173,10 @@ def _conditions(which: JobFilter) -> list[ColumnElement[bool]]:
         found.append(job.c.clip_id == which.clip_id)
     if which.batch_id is not None:
         found.append(job.c.batch_id == which.batch_id)
+    if which.route is not None:
+        found.append(job.c.route == which.route)
+    if which.kept is not None:
+        found.append(job.c.kept == which.kept)
     if which.since is not None:
         found.append(job.c.created_at >= which.since)
     if which.until is not None:

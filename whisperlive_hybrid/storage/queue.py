@@ -2,8 +2,8 @@
 
 Who takes a job has it until `lease_until`, and says so again and again while he works. Everything that is written about
 a running job carries the lease; a job whose lease has run out may be taken by another, and what the first one writes
-then changes nothing. On PostgreSQL takers pass over rows that others are just taking (FOR UPDATE SKIP LOCKED); SQLite
-has one writer at a time.
+then changes nothing. What is not kept is never taken: it belongs to a request (`direct.py`). On PostgreSQL takers pass
+over rows that others are just taking (FOR UPDATE SKIP LOCKED); SQLite has one writer at a time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def take_job(
     ):
         next_one = (
             select(job.c.id)
-            .where(due, alone, *(() if above is None else (job.c.priority > above,)))
+            .where(due, job.c.kept, alone, *(() if above is None else (job.c.priority > above,)))
             .order_by(job.c.priority.desc(), job.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -74,8 +74,8 @@ async def _taken(connection: AsyncConnection, id: str, lease: str, now: float, u
 
 async def next_due(connection: AsyncConnection, now: float) -> float | None:
     """When the next job is due of those that are not yet: one that waits, or one whose lease may run out."""
-    waiting = select(job.c.not_before).where(job.c.state == "queued", job.c.not_before > now)
-    running = select(job.c.lease_until).where(job.c.state == "running")
+    waiting = select(job.c.not_before).where(job.c.state == "queued", job.c.kept, job.c.not_before > now)
+    running = select(job.c.lease_until).where(job.c.state == "running", job.c.kept)
     found = [
         (await connection.execute(query.order_by(query.selected_columns[0]).limit(1))).scalar()
         for query in (waiting, running)
@@ -118,5 +118,6 @@ async def add_chunks(connection: AsyncConnection, job_id: str, first: int, bodie
 
 async def void_leases(connection: AsyncConnection) -> None:
     """Nobody holds a job or a webhook any more: who did is dead. They are due at once."""
-    await connection.execute(update(job).where(job.c.state == "running").values(lease_until=0.0))
+    held = job.c.state.in_(("queued", "running"))
+    await connection.execute(update(job).where(held, job.c.lease.is_not(None)).values(lease_until=0.0))
     await connection.execute(update(delivery).where(delivery.c.lease.is_not(None)).values(lease=None, lease_until=None))

@@ -49,8 +49,13 @@ class JobRow:
     id: str
     batch_id: str | None
     clip_id: str | None
-    """None while the file is still to be fetched from `source_url`."""
+    """None while the file is still to be fetched from `source_url`, and where it is not kept."""
     source_url: str | None
+    route: str | None
+    """Of the request that it was asked for with; None where that is not known."""
+    kept: bool
+    """There is a clip, and will be a transcript. Else nothing is kept but this row: a request waits for the answer, and
+    only the process that has the request can work on it."""
     options: bytes
     model: str
     content_key: str | None

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     text,
+    true,
 )
 
 METADATA: Final = MetaData(
@@ -65,6 +66,8 @@ job: Final = Table(
     Column("batch_id", String(32), ForeignKey("batch.id", ondelete="CASCADE"), index=True),
     Column("clip_id", String(32), ForeignKey("clip.id", ondelete="CASCADE"), index=True),
     Column("source_url", Text),
+    Column("route", String(64)),
+    Column("kept", Boolean, nullable=False, server_default=true()),
     Column("options", LargeBinary, nullable=False),
     Column("model", String(512), nullable=False),
     Column("content_key", String(64)),

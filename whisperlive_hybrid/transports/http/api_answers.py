@@ -102,6 +102,8 @@ async def events_of(item: JobNews, view: JobView | None) -> AsyncGenerator[Event
             yield {"type": "progress", **progress_object(item)}
             if row.state in OVER and row.state != "done":
                 yield {"type": "error", **envelope(failure(row))}
+            elif row.state == "done" and not row.kept:
+                yield {"type": "done", "transcription": None}
         case NewSegments(first, segments):
             clip_id = "" if view is None else view.row.clip_id or ""
             for i, segment in enumerate(segments, first):

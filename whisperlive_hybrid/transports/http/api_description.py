@@ -23,7 +23,7 @@ from whisperlive_hybrid.transports.http.describing import (
     ref,
 )
 
-API_FAULTS: Final = (*FAULTS, "409", "429")
+API_FAULTS: Final = (*FAULTS, "429")
 MAYBE_NUMBER: Final[Json] = {"type": ["number", "null"]}
 MAYBE_WHOLE: Final[Json] = {"type": ["integer", "null"]}
 MAYBE_TIME: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
@@ -173,9 +173,11 @@ def api_schemas() -> Json:
     job: Json = {
         "job_id": TEXT,
         "batch_id": MAYBE_TEXT,
-        "clip_id": described(MAYBE_TEXT, "Null while the file is still to be fetched."),
+        "clip_id": described(MAYBE_TEXT, "Null while the file is still to be fetched, and where it is not kept."),
         "name": described(MAYBE_TEXT, "Of the clip."),
         "source_url": MAYBE_TEXT,
+        "route": described(MAYBE_TEXT, "Of the request that it was asked for with."),
+        "kept": described(FLAG, "false: a request that waits for its answer; no clip and no transcription is kept."),
         "model": TEXT,
         "priority": WHOLE,
         "callback_url": MAYBE_TEXT,
@@ -248,7 +250,10 @@ def api_schemas() -> Json:
             "start": described(SECONDS, "Of speaker."),
             "end": described(SECONDS, "Of speaker."),
             "speaker_label": described(TEXT, "Of speaker."),
-            "transcription": described(ref("Transcription"), "Of done."),
+            "transcription": {
+                "anyOf": [ref("Transcription"), {"type": "null"}],
+                "description": "Of done; null where it is not kept.",
+            },
             "success": described(FLAG, "Of error."),
             "error": described(ref("ErrorDetail"), "Of error."),
         },

@@ -8,14 +8,14 @@ from typing import Any
 from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import BadInput, Conflict, HybridError, Unavailable
 from whisperlive_hybrid.jobs import formats
-from whisperlive_hybrid.jobs.job import SERVER_FAULTS
+from whisperlive_hybrid.jobs.job import HIGH, LOW, NORMAL, SERVER_FAULTS
 from whisperlive_hybrid.jobs.search import Found
 from whisperlive_hybrid.jobs.transcript import Transcript
 from whisperlive_hybrid.jobs.view import JobView
 from whisperlive_hybrid.storage.jobs import BatchTotals
 from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow
 
-PRIORITIES = {"low": -10, "normal": 0, "high": 10}
+PRIORITIES = {"low": LOW, "normal": NORMAL, "high": HIGH}
 """Names of priorities; any whole number between the first and the last may be given too."""
 
 
@@ -61,6 +61,8 @@ def job_object(view: JobView) -> dict[str, Any]:
         "clip_id": row.clip_id,
         "name": view.name,
         "source_url": row.source_url,
+        "route": row.route,
+        "kept": row.kept,
         "model": row.model,
         "priority": row.priority,
         "callback_url": row.callback_url,
@@ -90,11 +92,9 @@ def progress_object(view: JobView) -> dict[str, Any]:
 
 def job_links(row: JobRow) -> dict[str, str]:
     """Where the job's things are."""
-    links = {
-        "self": f"/api/jobs/{row.id}",
-        "events": f"/api/jobs/{row.id}/events",
-        "result": f"/api/jobs/{row.id}/result",
-    }
+    links = {"self": f"/api/jobs/{row.id}", "events": f"/api/jobs/{row.id}/events"}
+    if row.kept:
+        links["result"] = f"/api/jobs/{row.id}/result"
     return links if row.clip_id is None else {**links, "clip": f"/api/audio/{row.clip_id}"}
 
 

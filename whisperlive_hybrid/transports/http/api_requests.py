@@ -16,6 +16,7 @@ from whisperlive_hybrid.ops.egress import AllowedHosts, check_target
 from whisperlive_hybrid.storage.idempotency import digest, key_of
 from whisperlive_hybrid.storage.ids import Kind, is_id
 from whisperlive_hybrid.transports.http.api_objects import PRIORITIES
+from whisperlive_hybrid.transports.http.following import route_of
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.option import Option
 from whisperlive_hybrid.transports.http.options import NATIVE_OPTIONS, native_options
@@ -67,7 +68,9 @@ def wants_fresh(request: web.Request) -> bool:
     return "no-cache" in request.headers.get("Cache-Control", "").lower()
 
 
-async def job_request(services: HttpServices, form: Form, *, fresh: bool, default_priority: int = 0) -> JobRequest:
+async def job_request(
+    request: web.Request, services: HttpServices, form: Form, *, default_priority: int = 0
+) -> JobRequest:
     """A job by the fields of a request, still without its audio. Raises BadInput naming every wrong field, NotFound."""
     priority = form.text("priority")
     number = default_priority if priority is None else PRIORITIES.get(priority.lower())
@@ -84,7 +87,14 @@ async def job_request(services: HttpServices, form: Form, *, fresh: bool, defaul
     form.drop("priority", "callback_url", "format")
     options, _ = native_options(form, services.settings, services.engine)
     model = options.model or services.engine.default_model
-    return JobRequest(options, model, priority=number or 0, callback_url=callback, fresh=fresh)
+    return JobRequest(
+        options,
+        model,
+        priority=number or 0,
+        callback_url=callback,
+        fresh=wants_fresh(request),
+        route=route_of(request),
+    )
 
 
 def page_of(form: Form) -> tuple[str | None, int]:

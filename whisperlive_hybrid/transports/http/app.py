@@ -41,6 +41,7 @@ from whisperlive_hybrid.transports.http.services import (
     ANSWER,
     BEGAN,
     CLIENT,
+    JOB_ID,
     LIMITS,
     REQUEST_ID,
     VERDICT,
@@ -242,6 +243,8 @@ def _common_headers(services: HttpServices) -> Callable[[web.Request, web.Stream
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         request[ANSWER] = response
         response.headers["x-request-id"] = request.get(REQUEST_ID) or f"req_{secrets.token_hex(12)}"
+        if JOB_ID in request:
+            response.headers["X-Job-Id"] = request[JOB_ID]
         response.headers["Server"] = "whisperlive-hybrid"
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "same-origin")

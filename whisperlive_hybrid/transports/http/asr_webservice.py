@@ -24,7 +24,7 @@ from whisperlive_hybrid.jobs.transcript import FileOptions, Transcript
 from whisperlive_hybrid.transports.http.asr_description import asr_paths, asr_schemas
 from whisperlive_hybrid.transports.http.door import HttpDoor
 from whisperlive_hybrid.transports.http.errors import SeveralProblems, error_response, json_response, status_of
-from whisperlive_hybrid.transports.http.following import transcribe
+from whisperlive_hybrid.transports.http.following import detect_language, transcribe
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.option import Option
 from whisperlive_hybrid.transports.http.options import MAX_PROMPT_CHARS, TASKS, default_options, resolve_model
@@ -81,7 +81,7 @@ class _AsrDoor:
         """POST /asr."""
         async with receive_upload(request, self._rules_of(request)) as upload:
             options, output = self._read(_form(request, upload))
-            transcript = await transcribe(self.services, upload, options)
+            transcript = await transcribe(request, self.services, upload, options)
         if output == "json":
             response = json_response(await off_loop(transcript, lambda: _result(transcript)))
         else:
@@ -99,7 +99,7 @@ class _AsrDoor:
             form.flag("encode")
             model = resolve_model(form, self.services.engine)
             form.finish()
-            found = await self.services.pipeline.detect_language(upload.file.path, model)
+            found = await detect_language(request, self.services, upload, model)
         code, confidence = found[0] if found else ("en", 0.0)
         body = {"detected_language": language_name(code), "language_code": code, "confidence": confidence}
         return json_response(body, headers=ENGINE_HEADER)

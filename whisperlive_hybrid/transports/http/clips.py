@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,12 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.jobs.clips import Arrival
-from whisperlive_hybrid.jobs.follow import JobNews, follow
+from whisperlive_hybrid.jobs.follow import JobNews, ended, follow
 from whisperlive_hybrid.jobs.once import Key, once, replay
 from whisperlive_hybrid.jobs.search import search
 from whisperlive_hybrid.jobs.service import JobRequest, JobService
-from whisperlive_hybrid.jobs.transcript import Transcript
-from whisperlive_hybrid.jobs.view import JobView
 from whisperlive_hybrid.storage.clips import ClipFilter
 from whisperlive_hybrid.storage.rows import ClipRow, JobRow
 from whisperlive_hybrid.transports.http.api_answers import (
@@ -48,7 +45,6 @@ from whisperlive_hybrid.transports.http.api_requests import (
     moment_of,
     page_of,
     refuse_unknown,
-    wants_fresh,
 )
 from whisperlive_hybrid.transports.http.clips_description import clips_paths, clips_schemas
 from whisperlive_hybrid.transports.http.content import send_content
@@ -174,7 +170,7 @@ class _ClipsDoor:
             return await streamed_answer(request, news, format_)
 
         async def answer() -> web.Response:
-            view, transcript = await _wait(news)
+            view, transcript = await ended(news)
             if transcript is None:
                 raise failure(view.row)
             return await whole_answer(transcript, format_, str(row.clip_id), row.id)
@@ -194,7 +190,7 @@ class _ClipsDoor:
         if clip_id is None:
             form.wrong("clip_id", "Name the clip to transcribe.", accepted=("clip_…",), code="missing_clip")
         form.drop("clip_id")
-        wanted = await job_request(self.services, form, fresh=wants_fresh(request), default_priority=PRIORITIES["high"])
+        wanted = await job_request(request, self.services, form, default_priority=PRIORITIES["high"])
         clip = await jobs.clips.get(clip_id or "")
         key = idempotency_key(request, clip.id, repr(wanted))
         (row,) = await file_jobs(jobs, [replace(wanted, clip=clip)], key)
@@ -205,7 +201,7 @@ class _ClipsDoor:
         jobs = jobs_of(self.services)
         async with receive_upload(request, storing_rules(self.services, jobs)) as upload:
             form = Form([*query_fields(request), *upload.fields])
-            wanted = await job_request(self.services, form, fresh=wants_fresh(request))
+            wanted = await job_request(request, self.services, form)
             checked = await jobs.clips.check(arrival_of(upload))
             key = idempotency_key(request, checked.sha256, checked.arrival.name, repr(wanted))
             before = await replay(jobs.database, key)
@@ -296,20 +292,6 @@ def follow_from(request: web.Request, jobs: JobService, job_id: str) -> AsyncGen
     given = request.headers.get("Last-Event-ID", "")
     from_segment = int(given) if re.fullmatch(r"\d{1,9}", given) else 0
     return follow(jobs, job_id, heartbeat_s=HEARTBEAT_S, from_segment=from_segment)
-
-
-async def _wait(news: AsyncGenerator[JobNews]) -> tuple[JobView, Transcript | None]:
-    """How a job ended, and its transcript if it is done."""
-    view: JobView | None = None
-    transcript: Transcript | None = None
-    async with aclosing(news):
-        async for item in news:
-            if isinstance(item, JobView):
-                view = item
-            elif isinstance(item, Transcript):
-                transcript = item
-    assert view is not None, "a job that is followed is seen at least once"
-    return view, transcript
 
 
 DOOR: Final = HttpDoor(

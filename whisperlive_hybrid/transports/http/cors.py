@@ -10,7 +10,9 @@ from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.ops.auth import origin_allowed
 
 _METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
-_EXPOSED = "x-request-id, retry-after, retry-after-ms, x-should-retry, openai-processing-ms, content-disposition"
+_EXPOSED = (
+    "x-request-id, x-job-id, retry-after, retry-after-ms, x-should-retry, openai-processing-ms, content-disposition"
+)
 _HEADER_LIST = re.compile(r"[\w\-, ]{1,1000}", re.ASCII)
 _PREFLIGHT_S = 600
 

@@ -77,7 +77,7 @@ class _DeepgramDoor:
         async with self._audio(request, parameters) as upload:
             digest = asyncio.create_task(asyncio.to_thread(_sha256, upload.file.path))
             try:
-                transcript = await transcribe(self.services, upload, options)
+                transcript = await transcribe(request, self.services, upload, options)
             finally:
                 sha256 = await digest
         id = request[REQUEST_ID]

@@ -22,7 +22,7 @@ SUBTITLES: Json = {
     t: {"schema": {"type": "string"}}
     for t in ("text/plain", "application/x-subrip", "text/vtt", "text/tab-separated-values")
 }
-FAULTS = ("400", "401", "403", "404", "408", "413", "415", "500", "503", "507")
+FAULTS = ("400", "401", "403", "404", "408", "409", "413", "415", "500", "503", "507")
 OPENAI_FAULTS = (*FAULTS, "429")
 OPEN: Json = {"security": []}
 """Of operations that never ask for a key."""
@@ -106,7 +106,7 @@ def faults(schema: str, *statuses: str) -> Json:
         "404": "No such model, or it cannot be had here.",
         "405": "Not allowed.",
         "408": "The upload stood still.",
-        "409": "It is in a state that forbids this, or the Idempotency-Key was used for something else.",
+        "409": "Its state forbids this, its job was cancelled, or the Idempotency-Key was used for something else.",
         "413": "Too large or too long.",
         "415": "The body is not of a type that is taken here.",
         "416": "Nothing of it lies in this range.",

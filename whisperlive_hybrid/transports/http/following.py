@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from typing import TypeAlias, TypeVar
 
 from aiohttp import web
 
+from whisperlive_hybrid.engine.backend import LanguageProbabilities
 from whisperlive_hybrid.engine.hypothesis import Segment
-from whisperlive_hybrid.errors import HybridError
+from whisperlive_hybrid.errors import HybridError, Refused
 from whisperlive_hybrid.jobs.archive import keep_transcript
+from whisperlive_hybrid.jobs.direct import DirectJob
+from whisperlive_hybrid.jobs.pipeline import OnProgress, OnSegments
+from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
+from whisperlive_hybrid.storage.ids import new_id
 from whisperlive_hybrid.transports.http.errors import unknown_error
-from whisperlive_hybrid.transports.http.services import REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.services import JOB_ID, REQUEST_ID, HttpServices
 from whisperlive_hybrid.transports.http.uploads import Upload
 
 log = logging.getLogger(__name__)
@@ -31,11 +36,70 @@ T = TypeVar("T")
 News: TypeAlias = Progress | tuple[Segment, ...] | Transcript | None
 
 
-async def transcribe(services: HttpServices, upload: Upload, options: FileOptions) -> Transcript:
-    """The transcript of an upload, kept where the operator wants that. Raises what the pipeline raises."""
-    transcript = await services.pipeline.transcribe(upload.file.path, options)
+async def transcribe(request: web.Request, services: HttpServices, upload: Upload, options: FileOptions) -> Transcript:
+    """The transcript of an upload, kept where the operator wants that. Raises what the pipeline raises, and Conflict
+    when the request's job is cancelled."""
+    transcript = await _as_job(request, services, upload, options)
     await keep_transcript(services.settings.transcription_storage_path, transcript, upload.filename)
     return transcript
+
+
+async def detect_language(
+    request: web.Request, services: HttpServices, upload: Upload, model: str
+) -> LanguageProbabilities:
+    """(code, probability) of all languages, likeliest first. Raises as `transcribe`."""
+    pipeline, path = services.pipeline, upload.file.path
+    if services.jobs is None:
+        return await pipeline.detect_language(path, model)
+    with job_of(request, services.jobs, model) as job:
+        return await pipeline.detect_language(path, model, on_turn=job.begin)
+
+
+async def _as_job(
+    request: web.Request,
+    services: HttpServices,
+    upload: Upload,
+    options: FileOptions,
+    *,
+    on_progress: OnProgress | None = None,
+    on_segments: OnSegments | None = None,
+) -> Transcript:
+    """Transcribe as a job of its own; as none where this server keeps no jobs."""
+    pipeline, path = services.pipeline, upload.file.path
+    if services.jobs is None:
+        return await pipeline.transcribe(path, options, on_progress=on_progress, on_segments=on_segments)
+    with job_of(request, services.jobs, options.model or services.engine.default_model) as job:
+
+        def note(progress: Progress) -> None:
+            job.note(progress)
+            if on_progress is not None:
+                on_progress(progress)
+
+        def count(segments: Sequence[Segment]) -> None:
+            job.count(len(segments))
+            if on_segments is not None:
+                on_segments(segments)
+
+        return await pipeline.transcribe(path, options, on_progress=note, on_segments=count, on_turn=job.begin)
+
+
+@contextmanager
+def job_of(request: web.Request, jobs: JobService, model: str) -> Iterator[DirectJob]:
+    """The request's work is a job, whose id its answer carries. Raises Conflict when the job is cancelled."""
+    id = request[JOB_ID] = new_id("job")
+    try:
+        with jobs.direct.open(id, route_of(request), model) as job:
+            yield job
+    except Refused:
+        if not jobs.direct.knows(id):
+            del request[JOB_ID]  # it left no trace
+        raise
+
+
+def route_of(request: web.Request) -> str:
+    """The route of a request, as jobs are listed by it."""
+    resource = request.match_info.route.resource
+    return ("" if resource is None else resource.canonical).removesuffix("{slash}")[:64]
 
 
 async def answer_kept_alive(request: web.Request, answer: Awaitable[web.Response]) -> web.StreamResponse:
@@ -70,7 +134,9 @@ async def answer_kept_alive(request: web.Request, answer: Awaitable[web.Response
                 await work
 
 
-async def follow(services: HttpServices, upload: Upload, options: FileOptions) -> AsyncGenerator[News, None]:
+async def follow(
+    request: web.Request, services: HttpServices, upload: Upload, options: FileOptions
+) -> AsyncGenerator[News, None]:
     """Progress, segments as they become final, at last the Transcript; None when there is nothing new for a while.
 
     Closing the iterator cancels the transcription and waits until it has let go of the file. Raises what the
@@ -89,7 +155,7 @@ async def follow(services: HttpServices, upload: Upload, options: FileOptions) -
         news.set()
 
     work = asyncio.create_task(
-        services.pipeline.transcribe(upload.file.path, options, on_progress=on_progress, on_segments=on_segments),
+        _as_job(request, services, upload, options, on_progress=on_progress, on_segments=on_segments),
         name="follow-file",
     )
     work.add_done_callback(lambda _: news.set())

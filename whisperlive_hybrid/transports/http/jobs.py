@@ -47,7 +47,6 @@ from whisperlive_hybrid.transports.http.api_requests import (
     moment_of,
     page_of,
     refuse_unknown,
-    wants_fresh,
 )
 from whisperlive_hybrid.transports.http.batch_results import lines_of_batch, zip_of_batch
 from whisperlive_hybrid.transports.http.clips import answered, arrival_of, follow_from, storing_rules
@@ -115,7 +114,7 @@ class _JobsDoor:
                 await check_target(url, allowed, param="url")
             except BadInput as problem:
                 form.wrong("url", f"{url[:128]}: {problem.message}", accepted=problem.accepted, code=problem.code)
-        wanted = await job_request(self.services, form, fresh=wants_fresh(request))
+        wanted = await job_request(request, self.services, form)
         clips = await jobs.clips.get_all(clip_ids)
         named = [replace(wanted, clip=clips[id]) for id in clip_ids] + [replace(wanted, source_url=url) for url in urls]
         checked = [await jobs.clips.check(arrival_of(upload)) for upload in uploads]
@@ -145,11 +144,13 @@ class _JobsDoor:
             states=form.many("state", STATES),
             clip_id=form.text("clip_id", max_chars=64),
             batch_id=form.text("batch_id", max_chars=64),
+            route=form.text("route", max_chars=64),
+            kept=form.flag("kept"),
             since=moment_of(form, "since"),
             until=moment_of(form, "until"),
         )
         after, limit = page_of(form)
-        refuse_unknown(form, ("state", "clip_id", "batch_id", "since", "until", "after", "limit"))
+        refuse_unknown(form, ("state", "clip_id", "batch_id", "route", "kept", "since", "until", "after", "limit"))
         page, batches, counts = await jobs.page(which, after=after, limit=limit)
         return json_response(
             {

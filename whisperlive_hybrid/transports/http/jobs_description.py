@@ -20,6 +20,7 @@ from whisperlive_hybrid.transports.http.api_description import (
     transcription_answer,
 )
 from whisperlive_hybrid.transports.http.describing import (
+    FLAG,
     MAYBE_TEXT,
     TEXT,
     WHOLE,
@@ -95,6 +96,8 @@ def jobs_paths() -> Json:
                     query("state", list_of(STATE), "In one of these states."),
                     query("clip_id", TEXT, "Of this clip."),
                     query("batch_id", TEXT, "Of this batch."),
+                    query("route", TEXT, "Asked for at this route, such as /v1/audio/transcriptions."),
+                    query("kept", FLAG, "Whether clip and transcription are kept."),
                     *since_until(),
                 ),
                 "responses": {**ok("A page.", page), **api_faults()},

@@ -21,11 +21,11 @@ from whisperlive_hybrid.transports.http.describing import (
     properties,
     ref,
 )
-from whisperlive_hybrid.transports.http.options import NATIVE_OPTIONS
+from whisperlive_hybrid.transports.http.options import KEEP, NATIVE_OPTIONS
 
 
 def native_paths() -> Json:
-    options = properties(NATIVE_OPTIONS)
+    options = properties((*NATIVE_OPTIONS, KEEP))
     answer: Json = {
         "200": {
             "description": "The transcript. With Accept: application/x-ndjson a stream of lines: progress, segment, "
@@ -63,7 +63,7 @@ def native_paths() -> Json:
                 "operationId": "transcribe",
                 "summary": "Transcribe or translate a file",
                 "description": "One file as the part named file; options as fields or in the query. The body may also "
-                "be the file itself. Every wrong option is named in one answer.",
+                "be the file itself. Every wrong option is named in one answer. X-Job-Id names the job that it is.",
                 "parameters": in_query,
                 "requestBody": file_body,
                 "responses": answer,
@@ -113,6 +113,7 @@ def native_schemas() -> Json:
         "turns": described(list_of(ref("Turn")), "With diarize: who speaks when."),
         "warning": described(TEXT, "Why speakers could not be told apart; the text is complete."),
     }
+    kept: Json = {name: described(TEXT, "With keep.") for name in ("job_id", "clip_id")}
     done = {name: schema for name, schema in (result | speakers).items() if name != "success"}
     problem: Json = {
         "code": described(TEXT, "A stable word for programs."),
@@ -127,7 +128,7 @@ def native_schemas() -> Json:
         "ways_out": described(list_of(TEXT), "With model_unavailable: what an administrator can do."),
     }
     return {
-        "Result": object_of("success segments info filename", **result, optional=speakers),
+        "Result": object_of("success segments info filename", **result, optional=speakers | kept),
         "Segment": object_of(
             " ".join(SEGMENT_FIELDS),
             **SEGMENT_FIELDS,
@@ -162,6 +163,8 @@ def native_schemas() -> Json:
             total_s=described({"type": ["number", "null"]}, "Seconds; null while unknown."),
             segment=described(ref("Segment"), "Of segment."),
             **{name: described(schema, "Of done.") for name, schema in done.items()},
+            job_id=described(TEXT, "Of the first line, whatever its type; and of done, with keep."),
+            clip_id=described(TEXT, "Of done, with keep."),
             success=described(FLAG, "Of done and error."),
             error=described(ref("ErrorDetail"), "Of error."),
         ),

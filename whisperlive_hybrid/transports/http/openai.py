@@ -151,7 +151,7 @@ class _OpenAIDoor:
 
     async def _answer(self, request: web.Request, upload: Upload, wanted: Wanted) -> web.StreamResponse:
         async def answer() -> web.Response:
-            transcript = await transcribe(self.services, upload, wanted.options)
+            transcript = await transcribe(request, self.services, upload, wanted.options)
             return await _write(_checked(transcript), wanted)
 
         # White space may come before JSON, but not before a text.
@@ -172,7 +172,7 @@ class _OpenAIDoor:
         return await stream_answer(
             request,
             "text/event-stream",
-            follow(self.services, upload, wanted.options),
+            follow(request, self.services, upload, wanted.options),
             write=write,
             write_error=lambda error: event(openai_envelope(error)),
             closing=DONE,

@@ -59,6 +59,8 @@ NATIVE_OPTIONS: tuple[Option, ...] = (
     *SPEAKER_OPTIONS,
     Option("format", "choice", "Form of the answer.", accepted=FORMATS),
 )
+KEEP = Option("keep", "flag", "Keep the file as a clip and the transcript with it, as POST /upload+transcribe does.")
+"""Of /transcribe, which else keeps nothing."""
 
 
 def default_options(settings: Settings) -> FileOptions:

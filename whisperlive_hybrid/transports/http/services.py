@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 REQUEST_ID = web.RequestKey("request_id", str)
 """Of a request: the id in its answer, its log lines and what it was told of our faults."""
 
+JOB_ID = web.RequestKey("job_id", str)
+"""Of a request for a transcription: the id of its job, which its answer carries."""
+
 BEGAN = web.RequestKey("began", float)
 """Of a request: when it came, on the monotonic clock."""
 

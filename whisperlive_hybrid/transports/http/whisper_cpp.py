@@ -105,7 +105,7 @@ class _WhisperCppDoor:
         """POST /inference."""
         async with receive_upload(request, self.rules) as upload:
             wanted = self._read(Form(upload.fields))
-            transcript = await transcribe(self.services, upload, wanted.options)
+            transcript = await transcribe(request, self.services, upload, wanted.options)
         if wanted.response_format == "verbose_json":
             return json_response(await off_loop(transcript, lambda: verbose(transcript, times=wanted.times)))
         if wanted.response_format == "json":
