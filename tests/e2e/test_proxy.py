@@ -1,86 +1,178 @@
-"""The server behind Caddy: lines over HTTP/2 while they are made, and live audio by both ports through one."""
+"""The server behind Caddy and nginx.
+
+Lines are read over HTTP/2 and HTTP/3 while they are made, live audio gets to both ports through one, and uploads do
+not wait on the proxy's disk.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
-import shutil
 import subprocess
-from collections.abc import Iterator
+import wave
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 import websockets
 
 from tests.support.caddy import caddy, untrusting
-from tests.support.clips import clips
-from tests.support.packages import give_up
+from tests.support.clips import clips, words
+from tests.support.nginx import Nginx, nginx
+from tests.support.packages import python_environment
 from tests.support.running_server import RunningServer, running_server
 
 pytestmark = pytest.mark.timeout(240)
 
 TALK = max(clips("en", conversations=True), key=lambda c: c.duration_s)
+SHORT = next(c for c in clips("en") if c.path.stem == "en-01")
+H3_LINES = Path(__file__).parents[1] / "support" / "h3_lines.py"
+SLOWLY = {"language": "en", "condition_on_previous_text": "true", "beam_size": "10"}
+"""Options with which the engine is still at work when the first lines are read."""
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
-    with running_server(FILE_WINDOW_S="5", OMP_NUM_THREADS="1") as running:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def server(data_dir: Path) -> Iterator[RunningServer]:
+    with running_server(FILE_WINDOW_S="5", OMP_NUM_THREADS="1", DATA_DIR=str(data_dir)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def site(server: RunningServer) -> Iterator[str]:
+def behind_caddy(server: RunningServer) -> Iterator[str]:
     with caddy(server) as address:
         yield address
 
 
-def curl(*arguments: str) -> subprocess.Popen[str]:
-    program = shutil.which("curl")
-    if program is None:
-        give_up("curl is not installed")
-    return subprocess.Popen(
-        [program, "--http2", "--insecure", "--silent", "--show-error", "--no-buffer", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def behind_nginx(server: RunningServer) -> Iterator[Nginx]:
+    with nginx(server) as running:
+        yield running
 
 
-@pytest.mark.parametrize("path", ["/transcribe/stream", "/api/transcribe/stream"])
-def test_lines_arrive_over_http2_while_they_are_made(server: RunningServer, site: str, path: str) -> None:
-    options = ["-F", "language=en", "-F", "condition_on_previous_text=true", "-F", "beam_size=10"]
-    if path.startswith("/api"):
-        with httpx.Client(base_url=site, verify=untrusting(), timeout=60) as client:
-            made = client.post("/api/audio", files={"file": TALK.path.read_bytes()}).json()
-        what = ["-F", f"clip_id={made['clip_id']}"]
-    else:
-        what = ["-F", f"file=@{TALK.path}"]
-    format_ = r"\n%{http_version} %{http_code}\n"
-    with curl(*what, *options, "-w", format_, site + path) as process:
-        assert process.stdout is not None
-        events, still_busy = [], 0
+@pytest.fixture
+def site(request: pytest.FixtureRequest, proxy: str) -> str:
+    running = request.getfixturevalue(f"behind_{proxy}")
+    return running if isinstance(running, str) else running.url
+
+
+both = pytest.mark.parametrize("proxy", ["caddy", "nginx"])
+
+
+def over_http2(site: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=site, verify=untrusting(), http1=False, http2=True, timeout=60)
+
+
+class Lines:
+    """What was read of a stream, and whether the engine was still at work on it meanwhile."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
+        self.kinds: list[str] = []
+        self._still_busy = 0
+        self._shares: set[float] = set()
+
+    def take(self, line: str) -> None:
+        event = json.loads(line)
+        self.kinds.append(event["type"])
+        if event["type"] == "segment":
+            queue = self._server.health()["queue"]
+            self._still_busy += queue["running"] + sum(queue["windows"].values())
+        elif event["type"] == "progress" and event["stage"] == "transcribing":
+            self._shares.add(event["done_s"])
+
+    def check(self) -> None:
+        assert self.kinds[-1] == "done"
+        assert self.kinds.count("segment") > 5
+        assert self._still_busy, "segments were read while the engine worked on later ones"
+        assert len(self._shares) > 3
+
+
+@both
+async def test_lines_arrive_over_http2_while_they_are_made(server: RunningServer, site: str) -> None:
+    lines = Lines(server)
+    async with over_http2(site) as client:
+        file = {"file": TALK.path.read_bytes()}
+        async with client.stream("POST", "/transcribe/stream", files=file, data=SLOWLY) as answer:
+            assert (answer.http_version, answer.status_code) == ("HTTP/2", 200)
+            async for line in answer.aiter_lines():
+                lines.take(line)
+    lines.check()
+
+
+def test_lines_arrive_over_http3_while_they_are_made(server: RunningServer, behind_caddy: str) -> None:
+    python = python_environment("aioquic", "aioquic>=1.2")
+    with httpx.Client(verify=untrusting(), http2=True) as client:
+        assert 'h3=":' in client.get(f"{behind_caddy}/health").headers["alt-svc"]
+    url = stream_of_clip(behind_caddy)
+    lines = Lines(server)
+    command = [python, H3_LINES, "POST", url, "Cache-Control: no-cache"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        status = process.stdout.readline()
+        assert status == "200\n", process.stderr.read()
         for line in process.stdout:
-            if line.startswith("{"):
-                events.append(json.loads(line))
-                if events[-1]["type"] == "segment":
-                    queue = server.health()["queue"]
-                    still_busy += queue["running"] + sum(queue["windows"].values())
-            elif line.strip():
-                assert line.split() == ["2", "200"]
-    kinds = [event["type"] for event in events]
-    assert kinds[-1] == "done"
-    assert kinds.count("segment") > 5
-    assert still_busy, "segments were read while the engine worked on later ones"
-    shares = [e["done_s"] for e in events if e["type"] == "progress" and e.get("stage") == "transcribing"]
-    assert len(set(shares)) > 3
+            lines.take(line)
+    lines.check()
 
 
+def stream_of_clip(site: str) -> str:
+    """The address at which a new clip is transcribed."""
+    with httpx.Client(base_url=site, verify=untrusting(), http2=True, timeout=60) as client:
+        made = client.post("/api/audio", files={"file": TALK.path.read_bytes()}).json()
+    return str(httpx.URL(f"{site}/api/transcribe/stream", params={"clip_id": made["clip_id"], **SLOWLY}))
+
+
+@both
 async def test_live_audio_by_both_ways_through_one_port(site: str) -> None:
     address = site.replace("https://", "wss://")
-    for path, word in (("/ws/stream", "error"), ("/", "")):
-        async with websockets.connect(address + path, ssl=untrusting(), proxy=None) as socket:
-            await socket.send("no message of any protocol")
-            try:
-                told = str(await socket.recv())
-            except websockets.ConnectionClosed as closed:
-                told = str(closed)
-            assert word in told
-            assert told
+    path = "/ws/stream?codec=pcm_s16le&language=en"
+    async with websockets.connect(address + path, ssl=untrusting(), proxy=None) as socket:
+        await socket.send((SHORT.samples() * 32767).astype("<i2").tobytes())
+        await socket.send('{"type":"stop"}')
+        events = [json.loads(message) async for message in socket]
+    assert words(" ".join(event["text"] for event in events if event["type"] == "final")) == words(SHORT.text)
+    # At / the live port answers, as it does clients that know of no path.
+    async with websockets.connect(f"{address}/", ssl=untrusting(), proxy=None) as socket:
+        await socket.send("no message of any protocol")
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            while True:
+                await socket.recv()
+    assert closed.value.rcvd is not None
+    async with over_http2(site) as client:
+        assert "<html" in (await client.get("/")).text
+
+
+@both
+async def test_uploads_do_not_wait_on_the_disk_of_the_proxy(site: str, data_dir: Path, behind_nginx: Nginx) -> None:
+    """The second half of a file is sent only when the server has the first."""
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((2, 2, 48_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 2 * 48_000 * 60))
+    body = sound.getvalue()
+    half = len(body) // 2
+    most = 0
+
+    async def halves() -> AsyncIterator[bytes]:
+        nonlocal most
+        for i in range(0, half, 1 << 16):
+            yield body[i : min(i + (1 << 16), half)]
+        while most < half - (1 << 20):
+            await asyncio.sleep(0.02)
+            most = max(most, *(p.stat().st_size for p in (data_dir / "clips" / "incoming").iterdir()), 0)
+        assert behind_nginx.kept() == []
+        yield body[half:]
+
+    async with over_http2(site) as client:
+        headers = {"Content-Type": "audio/wav", "Content-Length": str(len(body))}
+        async with asyncio.timeout(60):
+            answer = await client.post("/api/audio", content=halves(), headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert most >= half - (1 << 20)

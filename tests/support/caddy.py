@@ -49,7 +49,7 @@ def caddy(server: RunningServer) -> Iterator[str]:
                 stderr=log,
             )
             try:
-                _wait_until_it_speaks(port, process, Path(folder) / "log")
+                wait_until_it_speaks(port, process, Path(folder) / "log")
                 yield f"https://localhost:{port}"
             finally:
                 process.terminate()
@@ -64,7 +64,8 @@ def untrusting() -> ssl.SSLContext:
     return context
 
 
-def _wait_until_it_speaks(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_speaks(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until TLS is spoken at `port`; fails with the end of the log when the process ends before."""
     until = time.monotonic() + 30
     while True:
         try:

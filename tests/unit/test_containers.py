@@ -84,6 +84,8 @@ def test_the_proxy_has_its_file_and_is_started_only_when_asked_for(compose: dict
     for upstream, port in (("server:8080", "HTTP_PORT"), ("server:5050", "PORT_WHISPERLIVE")):
         assert upstream in text
         assert compose["services"]["server"]["environment"][port] == upstream.rpartition(":")[2]
+    # HTTP/3 is UDP; port 80 is where certificates are asked for, and sends browsers on to https.
+    assert set(proxy["ports"]) == {"80:80", "443:443", "443:443/udp"}
 
 
 def _ours(compose: dict[str, Any]) -> dict[str, Any]:
