@@ -54,6 +54,8 @@ class Page:
         self._socket, self._session, self._id = socket, session, 0
         self.errors: list[str] = []
         """Uncaught exceptions and console errors, content security violations among them."""
+        self.dialogs: list[str] = []
+        """Kinds of dialogs that opened, such as beforeunload. Each is answered with yes."""
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self.send(f"{domain}.enable")
 
@@ -77,6 +79,10 @@ class Page:
                 self.errors.append(details.get("exception", {}).get("description") or details["text"])
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 self.errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+            case "Page.javascriptDialogOpening" if message.get("sessionId") == self._session:
+                self.dialogs.append(params["type"])
+                yes = {"method": "Page.handleJavaScriptDialog", "params": {"accept": True}}
+                self._socket.send(json.dumps({"id": 0, "sessionId": self._session, **yes}))
             case _:
                 pass
 
