@@ -20,8 +20,10 @@ from tests.support.clips import DATA, Clip, all_clips, words
 from tests.support.running_server import RunningServer, running_server
 from tests.support.tcp_proxy import tcp_proxy
 from whisperlive_hybrid.client import (
+    BlockingJobsClient,
     BlockingLiveSession,
     ClientError,
+    JobFailed,
     LiveSession,
     ServerUnreachable,
     transcribe,
@@ -100,6 +102,37 @@ async def test_live_captions(server: RunningServer, door: str) -> None:
     assert events[-1]["type"] == "done"
     numbers = [e["event"] for e in events]
     assert numbers == sorted(set(numbers))
+
+
+def test_jobs_without_asyncio(server: RunningServer) -> None:
+    said = [clip(name) for name in ("en-01.flac", "en-02.flac")]
+    with BlockingJobsClient(server.http_url, api_key=KEY) as client:
+        with pytest.raises(ClientError, match="klingon") as refused:
+            client.check(language="klingon", priority="high")
+        assert (refused.value.status, refused.value.code) == (400, "unknown_language")
+        batch = client.submit(*(s.path for s in said), name="two", language="en")
+        stages: list[str | None] = []
+        done = client.wait(batch.job_id, lambda job: stages.append(job.stage))
+        assert (done.state, done.name, [job.job_id for job in done.jobs]) == ("done", "two", list(batch.jobs))
+        for job, spoken in zip(done.jobs, said, strict=True):
+            assert job.over and job.clip_id is not None
+            assert client.clip(job.clip_id).name == spoken.path.name
+            events = list(client.events(job.job_id))
+            assert words(events[-1]["transcription"]["text"]) == words(spoken.text)
+            assert client.result(job.job_id, "txt").strip() == events[-1]["transcription"]["text"]
+        assert [j.job_id for j in client.list_jobs(batch_id=batch.job_id).jobs] == [*reversed(batch.jobs)]
+        cancelled = client.submit(clip("conversation-60s.flac").path, language="de", beam_size=10).job_id
+        client.cancel(cancelled)
+        assert client.cancel(cancelled).state == "cancelled"
+        with pytest.raises(JobFailed) as failed:
+            client.wait(cancelled)
+        assert failed.value.code == "job_cancelled"
+        assert client.retry(cancelled).state in ("queued", "running")
+        client.cancel(cancelled)
+        client.delete(batch.job_id)
+        with pytest.raises(ClientError) as gone:
+            client.get(batch.job_id)
+        assert gone.value.status == 404
 
 
 def test_live_captions_without_asyncio(server: RunningServer) -> None:
@@ -196,6 +229,8 @@ def test_the_python_examples(tmp_path: Path) -> None:
     with running_server() as open_server:
         file_run = run_script(CLIENTS / "python/transcribe_file.py", str(said.path), open_server.http_url)
         assert said.text in file_run.stdout.decode(), file_run.stderr
+        jobs_run = run_script(CLIENTS / "python/transcribe_jobs.py", open_server.http_url, str(said.path))
+        assert said.text in jobs_run.stdout.decode(), jobs_run.stderr
         live_run = run_script(CLIENTS / "python/live_file.py", str(wav), open_server.live_url)
         assert words(live_run.stdout.decode()) == words(said.text), live_run.stderr
         blocking = subprocess.run(

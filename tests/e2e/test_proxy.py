@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import subprocess
+import sys
 import wave
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import httpx
 import pytest
 import websockets
 
-from tests.support.caddy import caddy, untrusting
+from tests.support.caddy import Caddy, caddy, untrusting
 from tests.support.clips import clips, words
 from tests.support.nginx import Nginx, nginx
 from tests.support.packages import python_environment
@@ -45,9 +47,9 @@ def server(data_dir: Path) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="module")
-def behind_caddy(server: RunningServer) -> Iterator[str]:
-    with caddy(server) as address:
-        yield address
+def behind_caddy(server: RunningServer) -> Iterator[Caddy]:
+    with caddy(server) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,14 @@ def behind_nginx(server: RunningServer) -> Iterator[Nginx]:
 
 
 @pytest.fixture
-def site(request: pytest.FixtureRequest, proxy: str) -> str:
-    running = request.getfixturevalue(f"behind_{proxy}")
-    return running if isinstance(running, str) else running.url
+def behind(request: pytest.FixtureRequest, proxy: str) -> Caddy | Nginx:
+    running: Caddy | Nginx = request.getfixturevalue(f"behind_{proxy}")
+    return running
+
+
+@pytest.fixture
+def site(behind: Caddy | Nginx) -> str:
+    return behind.url
 
 
 both = pytest.mark.parametrize("proxy", ["caddy", "nginx"])
@@ -106,11 +113,11 @@ async def test_lines_arrive_over_http2_while_they_are_made(server: RunningServer
     lines.check()
 
 
-def test_lines_arrive_over_http3_while_they_are_made(server: RunningServer, behind_caddy: str) -> None:
+def test_lines_arrive_over_http3_while_they_are_made(server: RunningServer, behind_caddy: Caddy) -> None:
     python = python_environment("aioquic", "aioquic>=1.2")
     with httpx.Client(verify=untrusting(), http2=True) as client:
-        assert 'h3=":' in client.get(f"{behind_caddy}/health").headers["alt-svc"]
-    url = stream_of_clip(behind_caddy)
+        assert 'h3=":' in client.get(f"{behind_caddy.url}/health").headers["alt-svc"]
+    url = stream_of_clip(behind_caddy.url)
     lines = Lines(server)
     command = [python, H3_LINES, "POST", url, "Cache-Control: no-cache"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -176,3 +183,14 @@ async def test_uploads_do_not_wait_on_the_disk_of_the_proxy(site: str, data_dir:
             answer = await client.post("/api/audio", content=halves(), headers=headers)
     assert answer.status_code == 201, answer.text
     assert most >= half - (1 << 20)
+
+
+@both
+def test_the_command_line_uses_a_server_behind_it(behind: Caddy | Nginx) -> None:
+    command = [sys.executable, "-m", "whisperlive_hybrid.cli", "transcribe", str(SHORT.path), "--language", "en"]
+    environment = {**os.environ, "SSL_CERT_FILE": str(behind.root)}
+    run = subprocess.run(
+        [*command, "--server", behind.url], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert words(run.stdout) == words(SHORT.text)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,9 +21,17 @@ from tests.support.running_server import RunningServer, free_ports
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 
 
+@dataclass(frozen=True)
+class Caddy:
+    """The address of the site, and what to trust for its certificate."""
+
+    url: str
+    root: Path
+
+
 @contextmanager
-def caddy(server: RunningServer) -> Iterator[str]:
-    """The address of the site, with a certificate that nobody trusts. Skips the test where there is no Caddy."""
+def caddy(server: RunningServer) -> Iterator[Caddy]:
+    """Start it, wait until it answers, stop it. Skips the test where there is no Caddy."""
     program = shutil.which("caddy")
     if program is None:
         give_up("Caddy is not installed")
@@ -50,7 +59,8 @@ def caddy(server: RunningServer) -> Iterator[str]:
             )
             try:
                 wait_until_it_speaks(port, process, Path(folder) / "log")
-                yield f"https://localhost:{port}"
+                root = Path(folder) / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+                yield Caddy(f"https://localhost:{port}", root)
             finally:
                 process.terminate()
                 process.wait(20)

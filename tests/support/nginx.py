@@ -36,9 +36,10 @@ http {{
 
 @dataclass(frozen=True)
 class Nginx:
-    """The address of the site, with a certificate that nobody trusts, and the folder of its temporary files."""
+    """The address of the site, what to trust for its certificate, and the folder of its temporary files."""
 
     url: str
+    root: Path
     folder: Path
 
     def kept(self) -> list[Path]:
@@ -78,7 +79,7 @@ def nginx(server: RunningServer) -> Iterator[Nginx]:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_until_it_speaks(port, process, folder / "log")
-            yield Nginx(f"https://localhost:{port}", folder)
+            yield Nginx(f"https://localhost:{port}", folder / "cert.pem", folder)
         finally:
             process.terminate()
             process.wait(20)

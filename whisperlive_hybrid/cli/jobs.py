@@ -73,8 +73,7 @@ async def _run(args: argparse.Namespace, url: str, api_key: str | None) -> int:
 
     def tell(text: str) -> None:
         if not args.quiet:
-            progress.clear()
-            print(text, file=sys.stderr)
+            progress.note(text, time.monotonic())
 
     async with JobsClient(url, api_key=api_key, on_wait=tell) as client:
         if args.action == "list":
@@ -109,9 +108,9 @@ async def _one(action: Callable[[str], Awaitable[object]], id: str, progress: Pr
 
 
 def line_of_job(job: Job) -> str:
-    """`job_01…  running    42 %  12:36/30:00  2026-01-31T12:00:00Z  medium`."""
+    """`job_01…  running    42 %  12:36/30:00  2026-01-31T12:00:00Z  talk.mp3`."""
     length = f"{clock(job.done_s)}/{clock(job.total_s)}" if job.total_s else "-"
-    told = (job.error or {}).get("message") or job.source_url or job.model or ""
+    told = (job.error or {}).get("message") or job.name or job.source_url or ""
     created = (job.created or "").partition(".")[0]
     return f"{job.job_id}  {job.state:<9}  {job.progress * 100:3.0f} %  {length:>11}  {created}Z  {told}".rstrip()
 
@@ -135,7 +134,7 @@ async def _wait(client: JobsClient, id: str, progress: ProgressLine) -> None:
 async def _results(client: JobsClient, args: argparse.Namespace, progress: ProgressLine) -> int:
     """Write results as `transcribe` does; into a folder under the names of their files."""
     jobs = [part for id in args.ids for job in [await client.get(id)] for part in job.jobs or (job,)]
-    names = {job.job_id: await _name_of(client, job) for job in jobs}
+    names = {job.job_id: job.name or job.source_url or job.job_id for job in jobs}
     if len(set(names.values())) < len(names):
         names = {id: f"{Path(name).stem}-{id}" for id, name in names.items()}
     plan = plan_of(args, list(names.values()))
@@ -150,10 +149,3 @@ async def _results(client: JobsClient, args: argparse.Namespace, progress: Progr
                 hint = f" Try: whisperlive-hybrid jobs wait {id}" if error.code in ("job_queued", "job_running") else ""
                 results.fail(name, line_of(error) + hint, code_of(error))
     return results.exit_code()
-
-
-async def _name_of(client: JobsClient, job: Job) -> str:
-    """What the job's file was called."""
-    if job.clip_id is None:
-        return job.source_url or job.job_id
-    return (await client.clip(job.clip_id)).name or job.job_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +35,7 @@ async def transcribe_on_server(
 
     def tell(text: str) -> None:
         if not args.quiet:
-            results.progress.clear()
-            print(text, file=sys.stderr)
+            results.progress.note(text, time.monotonic())
 
     board = FileBoard(results.progress, [shown_name(name) for name in paths])
     try:

@@ -15,6 +15,7 @@ _PATIENCE_S = 0.5
 _BAR_EVERY_S, _PLAIN_EVERY_S = 0.1, 10.0
 _ETA_AFTER_S = 5.0
 """An estimate made sooner is a guess."""
+_SAME_NOTE_S = 10.0
 
 
 class ProgressLine:
@@ -28,6 +29,7 @@ class ProgressLine:
         """Of the file."""
         self._started = self._due = 0.0
         self._visible = False
+        self._noted: dict[str, float] = {}
 
     @property
     def for_programs(self) -> bool:
@@ -52,6 +54,13 @@ class ProgressLine:
             text = line_of(self.name, progress, now - self._started, columns() - 1 if self._mode == "bar" else 100)
             self._write(f"{CLEAR_LINE}{text}" if self._mode == "bar" else f"{text}\n")
             self._visible = self._mode == "bar"
+
+    def note(self, text: str, now: float) -> None:
+        """Write a line of its own, unless the same has just been written: several files wait for one server."""
+        if self._noted.get(text, -_SAME_NOTE_S) + _SAME_NOTE_S <= now:
+            self._noted[text] = now
+            self.clear()
+            self._write(f"{text}\n")
 
     def clear(self) -> None:
         """Take the bar away, before anything else is written to the terminal."""

@@ -29,7 +29,7 @@ class Job:
     segments: int = 0
     """How many there are so far."""
     name: str | None = None
-    """Of a batch."""
+    """Of the file, or of the batch."""
     batch_id: str | None = None
     clip_id: str | None = None
     source_url: str | None = None

@@ -91,3 +91,16 @@ def test_a_dumb_terminal_is_not_drawn_on(monkeypatch: pytest.MonkeyPatch) -> Non
     line.start("a", 0.0)
     line.update(half(), 5.0)
     assert out.getvalue() == ""
+
+
+def test_a_note_takes_the_bar_away_and_is_not_repeated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    line = ProgressLine(out)
+    line.start("a", 0.0)
+    line.update(half(), 1.0)
+    line.note("Lost.", 2.0)
+    line.note("Lost.", 3.0)
+    line.note("Full.", 4.0)
+    line.note("Lost.", 12.0)
+    assert out.getvalue().partition("a  50 %")[2].split("\r\x1b[K")[1] == "Lost.\nFull.\nLost.\n"
