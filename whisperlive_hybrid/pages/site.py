@@ -45,6 +45,11 @@ def live() -> Page:
     return _read("live.html")
 
 
+def jobs() -> Page:
+    """The page at `/jobs`."""
+    return _read("jobs.html")
+
+
 def _read(name: str) -> Page:
     html = (Path(__file__).parent / name).read_text(encoding="utf-8")
     return Page(html, content_security_policy(html))

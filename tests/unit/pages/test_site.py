@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 CLIENT = site.STATIC / "client"
 
 
-@pytest.mark.parametrize("page", [site.test_form(), site.live()], ids=["/", "/live"])
+@pytest.mark.parametrize("page", [site.test_form(), site.live(), site.jobs()], ids=["/", "/live", "/jobs"])
 def test_a_page_loads_nothing_from_elsewhere(page: site.Page) -> None:
     loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", page.html)
     assert [url for url in loaded if re.match(r"(?:https?:)?//", url)] == []
@@ -31,11 +31,12 @@ def test_the_policy_names_exactly_the_inline_script_and_style() -> None:
         hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
         assert f"{kind}-src 'self' {hashes};" in page.content_security_policy
     assert "unsafe" not in page.content_security_policy
-    assert "sha256" not in site.live().content_security_policy, "the live page has nothing inline"
+    for other in (site.live(), site.jobs()):
+        assert "sha256" not in other.content_security_policy, "these pages have nothing inline"
 
 
 def test_pages_name_only_files_that_exist() -> None:
-    for page in (site.test_form(), site.live()):
+    for page in (site.test_form(), site.live(), site.jobs()):
         for path in re.findall(r"(?:src|href)=\"static/([^\"]+)\"", page.html):
             assert (site.STATIC / path).is_file(), path
 
@@ -61,6 +62,7 @@ def test_what_lies_in_two_places_is_the_same() -> None:
 def test_ids_used_by_scripts_exist() -> None:
     pages = (
         (site.live().html, "".join(module.read_text() for module in (site.STATIC / "live").glob("*.js"))),
+        (site.jobs().html, "".join(module.read_text() for module in (site.STATIC / "jobs").glob("*.js"))),
         (site.test_form().html, site.test_form().html),
     )
     for html, script in pages:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,6 +22,8 @@ from whisperlive_hybrid.jobs.follow import JobNews, ended, follow
 from whisperlive_hybrid.jobs.once import Key, once, replay
 from whisperlive_hybrid.jobs.search import search
 from whisperlive_hybrid.jobs.service import JobRequest, JobService
+from whisperlive_hybrid.ops.auth import api_keys, check_key
+from whisperlive_hybrid.ops.signed_links import is_open, signed_link
 from whisperlive_hybrid.storage.clips import ClipFilter
 from whisperlive_hybrid.storage.rows import ClipRow, JobRow
 from whisperlive_hybrid.transports.http.api_answers import (
@@ -36,6 +39,7 @@ from whisperlive_hybrid.transports.http.api_objects import (
     failure,
     found_object,
     job_links,
+    moment,
 )
 from whisperlive_hybrid.transports.http.api_requests import (
     id_of,
@@ -57,6 +61,8 @@ from whisperlive_hybrid.transports.http.services import HttpServices
 from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload, upload_rules
 
 STORED: Final = "The clip is stored."
+LINK_S: Final = 6 * 3600
+"""How long a link to a clip's content is good."""
 _STATUSES: Final = ("none", "queued", "running", "done", "failed", "cancelled")
 
 
@@ -70,6 +76,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
         web.get("/api/audio/{id}", door.show),
         web.delete("/api/audio/{id}", door.delete),
         web.get("/api/audio/{id}/content", door.content),
+        web.get("/api/audio/{id}/link", door.link),
         web.post("/api/transcribe", door.transcribe),
         web.post("/api/transcribe/stream", door.transcribe_stream),
         web.get("/api/transcription", door.list_transcriptions),
@@ -148,10 +155,24 @@ class _ClipsDoor:
         return json_response(clip_object(clip, (await jobs.clips.with_job([clip.id])).get(clip.id)))
 
     async def content(self, request: web.Request) -> web.StreamResponse:
-        """GET /api/audio/{id}/content."""
+        """GET /api/audio/{id}/content, with a key or by a link."""
+        keys = api_keys(self.services.settings)
+        if not is_open(request.path, request.query, keys, time.time()):
+            check_key(self.services.settings, request.headers, request.query)
         jobs = jobs_of(self.services)
         clip = await jobs.clips.get(id_of(request, "clip"))
         return await send_content(request, clip, jobs.clips)
+
+    async def link(self, request: web.Request) -> web.Response:
+        """GET /api/audio/{id}/link: where the content is for those who cannot send a key."""
+        clip = await jobs_of(self.services).clips.get(id_of(request, "clip"))
+        path = f"/api/audio/{clip.id}/content"
+        keys = api_keys(self.services.settings)
+        if not keys:
+            return json_response({"url": path, "expires": None})
+        expires_at = int(time.time()) + LINK_S
+        answer = {"url": signed_link(path, keys[0], expires_at), "expires": moment(expires_at)}
+        return json_response(answer, headers={"Cache-Control": "no-store"})
 
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE /api/audio/{id}."""
@@ -299,6 +320,7 @@ DOOR: Final = HttpDoor(
     routes,
     paths=re.compile(r"/api/.*|/upload\+transcribe"),
     refuse=rate_limited_refusal,
+    own_key_check=re.compile(r"/api/audio/[^/]+/content"),
     describe=clips_paths,
     schemas=clips_schemas,
 )

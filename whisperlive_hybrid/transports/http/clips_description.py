@@ -5,6 +5,7 @@ from __future__ import annotations
 from whisperlive_hybrid.transports.http.api_description import (
     JOB_FIELDS,
     LINKS,
+    MAYBE_TIME,
     NO_CONTENT,
     STATE,
     TIME,
@@ -137,6 +138,26 @@ def clips_paths() -> Json:
                     "206": {"description": "A range of it.", "content": {"*/*": _BYTES}},
                     "304": {"description": "As it is known to be (If-None-Match)."},
                     **api_faults("416"),
+                },
+            }
+        },
+        "/api/audio/{id}/link": {
+            "get": {
+                "tags": ["Clips"],
+                "operationId": "clipLink",
+                "summary": "A link to the clip's bytes that needs no key",
+                "description": "For players, which cannot send one. It opens this clip for six hours.",
+                "parameters": [clip],
+                "responses": {
+                    **ok(
+                        "The link.",
+                        object_of(
+                            "url expires",
+                            url=described(TEXT, "A path of this server with its query."),
+                            expires=described(MAYBE_TIME, "Null where the server asks for no key."),
+                        ),
+                    ),
+                    **api_faults(),
                 },
             }
         },

@@ -32,7 +32,7 @@ class HttpDoor:
     open_paths: re.Pattern[str] = NOWHERE
     """What needs no key."""
     own_key_check: re.Pattern[str] = NOWHERE
-    """Where the door itself asks for the key when a GET comes: the handshakes of sockets."""
+    """Where the door itself asks for the key when a GET comes: the handshakes of sockets, what a link opens."""
     headers: Callable[[float], Mapping[str, str]] = lambda elapsed_s: {}
     """Of every answer at `paths`, which begins so many seconds after the request came."""
     describe: Callable[[], Json] = dict

@@ -1,4 +1,4 @@
-"""The pages: `/`, `/live` and what they load from `/static/`."""
+"""The pages: `/`, `/live`, `/jobs` and what they load from `/static/`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
     return [
         web.get("/", partial(_page, site.test_form)),
         web.get("/live", partial(_page, site.live)),
+        web.get("/jobs", partial(_page, site.jobs)),
         web.get("/static/{path:.+}", _static),
     ]
 
@@ -105,8 +106,9 @@ def _paths() -> Json:
     return {
         "/": page_operation("The page for files", "filePage"),
         "/live": page_operation("The page for live captions", "livePage"),
+        "/jobs": page_operation("The page of jobs and transcripts", "jobsPage"),
         "/static/{path}": {"parameters": [path], **static},
     }
 
 
-DOOR: Final = HttpDoor("pages", routes, open_paths=re.compile(r"/|/live|/static/.+"), describe=_paths)
+DOOR: Final = HttpDoor("pages", routes, open_paths=re.compile(r"/|/live|/jobs|/static/.+"), describe=_paths)
