@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -254,6 +255,30 @@ def test_lists_and_pages(client: httpx.Client) -> None:
     assert answer.json()["transcriptions"][0]["name"] == OTHER.path.name
     assert client.get("/api/transcription", params={"q": "xylophone"}).json()["transcriptions"] == []
     assert client.get("/api/audio", params={"until": "2001-01-01T00:00:00Z"}).json()["clips"] == []
+
+
+def test_a_link_opens_one_clip_without_the_key(tmp_path: Path) -> None:
+    with (
+        api_server(STORAGES[0], tmp_path, api_key="one,two") as server,
+        httpx.Client(base_url=server.url, headers={"Authorization": "Bearer two"}) as owner,
+        httpx.Client(base_url=server.url) as player,
+    ):
+        mine, other = clip_id(owner, CLIP), clip_id(owner, OTHER)
+        answer = owner.get(f"/api/audio/{mine}/link")
+        check(answer, "/api/audio/{id}/link", "get")
+        url = answer.json()["url"]
+        assert "two" not in url and "one" not in url
+        assert player.get(url).content == CLIP.path.read_bytes()
+        part = player.get(url, headers={"Range": "bytes=4-9"})
+        assert (part.status_code, part.content) == (206, CLIP.path.read_bytes()[4:10])
+        assert error(player.get(url.replace(mine, other))) == (401, "key_missing")
+        assert error(player.get(url.replace("/content?", "?"))) == (401, "key_missing")
+        assert error(player.get(url.replace("expires=1", "expires=2"))) == (401, "key_missing")
+        assert error(player.delete(url)) == (401, "key_missing")
+        assert error(player.get(f"/api/audio/{mine}/content")) == (401, "key_missing")
+        assert error(player.get(f"/api/audio/{mine}/link")) == (401, "key_missing")
+        assert owner.get(f"/api/audio/{mine}/content").status_code == 200
+        assert error(owner.get(f"/api/audio/{new_id('clip')}/link")) == (404, "no_such_clip")
 
 
 def test_a_search_says_where_in_the_audio_the_words_are(client: httpx.Client) -> None:

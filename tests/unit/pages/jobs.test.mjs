@@ -14,7 +14,7 @@ test('an address says what is open, and comes back as it was', () => {
   for (const route of [{ job: ID, t: 12.3 }, { job: ID, t: 0 }, { q: 'a & b=c #d' }, { state: 'failed' }, { batch: BATCH, job: ID }, {}]) {
     assert.deepEqual(parse(format(route)), { ...NOTHING, ...route });
   }
-  assert.equal(format({ job: ID, t: 12.345 }), `#job=${ID}&t=12.3`);
+  assert.equal(format({ job: ID, t: 12.345 }), `#job=${ID}&t=12.35`);
 });
 
 test('addresses that make no sense open nothing', () => {

@@ -26,7 +26,7 @@ export function parse(hash) {
 export function format({ job = '', t = null, q = '', state = '', batch = '' }) {
   const fields = new URLSearchParams();
   if (job) fields.set('job', job);
-  if (job && t !== null) fields.set('t', String(Math.round(t * 10) / 10));
+  if (job && t !== null) fields.set('t', String(Math.round(t * 100) / 100));
   if (q) fields.set('q', q);
   if (state) fields.set('state', state);
   if (batch) fields.set('batch', batch);

@@ -4,8 +4,9 @@ import { marked, spanAt } from './arrange.js';
 import { make, withMarks } from './dom.js';
 import { clock, speakerName } from './wording.js';
 
-/** A pause of this many seconds begins a new paragraph. */
-const PARAGRAPH_S = 2;
+/** A pause of this many seconds begins a new paragraph, and so does a sentence after so many seconds of one. */
+const PAUSE_S = 2;
+const PARAGRAPH_S = 20;
 /** As many colours as can be told apart. */
 const COLOURS = 8;
 
@@ -37,10 +38,10 @@ export class TranscriptView {
 
   /** @param {object} segment as the API has it; `words` are told apart where there are some */
   add(segment) {
-    const { start, end, speaker_label: speaker, words = [] } = segment;
+    const { start, end, words = [] } = segment;
     const element = make('span', { className: 'segment', dir: 'auto' });
     this._fill(element, segment);
-    if (!this.last || speaker !== this.last.speaker_label || start - this.last.end > PARAGRAPH_S) this._turn(segment);
+    if (this._begins(segment)) this._turn(segment);
     const paragraph = this.text.lastElementChild.querySelector('p');
     if (paragraph.childNodes.length) paragraph.append(' ');
     paragraph.append(element);
@@ -71,7 +72,14 @@ export class TranscriptView {
     element.replaceChildren(...words.flatMap(({ word }, i) => [i && spaced(text) ? ' ' : '', make('span', { className: 'word' }, ...pieces(word))]));
   }
 
+  _begins({ start, speaker_label: speaker }) {
+    const { last } = this;
+    if (!last || speaker !== last.speaker_label || start - last.end > PAUSE_S) return true;
+    return start - this.turnStart > PARAGRAPH_S && /[.?!…。？！]["”’)]?$/.test(last.text);
+  }
+
   _turn({ start, speaker_label: speaker }) {
+    this.turnStart = start;
     const time = make('button', { type: 'button', className: 'time', textContent: clock(start), title: 'Play from here', tabIndex: this.text.childElementCount ? -1 : 0, 'aria-label': `Play from ${clock(start)}` });
     time.dataset.start = String(start);
     const turn = make('div', { className: 'turn' }, time);
