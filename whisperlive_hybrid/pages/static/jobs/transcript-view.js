@@ -38,13 +38,16 @@ export class TranscriptView {
 
   /** @param {object} segment as the API has it; `words` are told apart where there are some */
   add(segment) {
-    const { start, end, words = [] } = segment;
+    const { words = [] } = segment;
     const element = make('span', { className: 'segment', dir: 'auto' });
     this._fill(element, segment);
     if (this._begins(segment)) this._turn(segment);
     const paragraph = this.text.lastElementChild.querySelector('p');
     if (paragraph.childNodes.length) paragraph.append(' ');
     paragraph.append(element);
+    // Words may begin a little before their segment, which is not timed as closely.
+    const start = Math.min(segment.start, words[0]?.start ?? Infinity);
+    const end = Math.max(segment.end, words.at(-1)?.end ?? 0);
     this.segments.push({ start, end, element, segment });
     if (words.length) [...element.querySelectorAll('.word')].forEach((each, i) => this.words.push({ start: words[i].start, end: words[i].end, element: each }));
     this.last = segment;
