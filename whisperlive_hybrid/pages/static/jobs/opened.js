@@ -187,6 +187,7 @@ export class Opened {
     $('job-warning').hidden = !result.warning;
     say($('said'), `${nameOf(this.job)}: ${stateWord('done')}`);
     this._arrived();
+    this._heard();
     this._find(this.query);
   }
 
@@ -233,7 +234,7 @@ export class Opened {
   /** A link to a place is obeyed once text and audio are there. */
   _arrived() {
     if (this.at === null || !this.player.getAttribute('src')) return;
-    if (this.job && isActive(this.job) && !(this.view.segments.at(-1)?.end > this.at)) return;
+    if (!this.result && !(this.view.segments.at(-1)?.end > this.at)) return;
     const { at } = this;
     this.at = null;
     this.seek(at, false);
