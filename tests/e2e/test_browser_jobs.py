@@ -177,7 +177,7 @@ def test_a_search_finds_the_place_while_one_types(page: Page) -> None:
     }
     page.evaluate(
         f"[...document.querySelectorAll('.found')].find(e => e.innerText.includes({json.dumps(CLIP.path.name)}))"
-        ".querySelector('ul a').click()"
+        ".querySelector(':scope ul a').click()"
     )
     page.wait_for("document.querySelectorAll('#transcript mark').length > 0")
     page.wait_for("document.querySelector('.segment.now') !== null")
