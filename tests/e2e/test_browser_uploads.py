@@ -380,5 +380,6 @@ def test_opened_from_disk_it_survives_a_reload(server: HttpServer, browser: Brow
         all_are(page, "Done")
     page.wait_for("document.querySelectorAll('.text [data-start]').length > 0")
     assert words(page.text("#panel")) == words(CLIP.text)
+    page.wait_for("document.querySelector('#audio').readyState > 0")
     assert [e for e in page.errors if "localhost:8080" not in e] == []
     wait_until(lambda: server.windows() == 0)
