@@ -70,7 +70,11 @@ def judge(
         lost_clips=tuple(a.clip_id for a in told.values() if contents.get(a.clip_id) is None),
         changed_clips=tuple(a.clip_id for a in told.values() if contents.get(a.clip_id) not in (None, a.sha256)),
         lost_jobs=tuple(id for id in told if id not in found),
-        unfinished_jobs=tuple(id for id in told if id in found and found[id]["state"] != "done"),
+        unfinished_jobs=tuple(
+            f"{id}: {job['state']}, {job.get('error')}"
+            for id in told
+            if (job := found.get(id)) is not None and job["state"] != "done"
+        ),
         changed_results=tuple(id for id, text in ledger.seen_done.items() if found.get(id, {}).get("text") != text),
         jobs_twice=sum(n - 1 for n in of_clip.values() if n > 1),
         missing_webhooks=tuple(a.job_id for a in told.values() if a.hooked and a.job_id not in ids),

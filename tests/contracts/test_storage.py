@@ -355,6 +355,32 @@ async def test_what_was_begun_goes_first(database: Database) -> None:
     assert again.id == begun.id
 
 
+async def test_what_was_left_twice_waits(database: Database) -> None:
+    waits, *_ = await add_jobs(database)
+    other, *_ = await add_jobs(database)
+
+    async def take_one(now: float) -> JobRow | None:
+        return await database.write(
+            lambda c: queue.take_job(
+                c, lease="a", now=now, until=now + 1, wait_after_loss=lambda n: 50.0 if n > 1 else 0.0
+            )
+        )
+
+    first, second = await take_one(NOW), await take_one(NOW + 2)
+    assert first is not None
+    assert second is not None
+    assert (first.id, second.id, second.losses) == (waits.id, waits.id, 1)
+    third = await take_one(NOW + 4)
+    assert third is not None
+    assert third.id == other.id, "the others go on"
+    shown = await database.read(lambda c: jobs.get_job(c, waits.id))
+    assert shown is not None
+    assert (shown.state, shown.losses, shown.attempts, shown.not_before) == ("queued", 2, 2, NOW + 54)
+    again = await take_one(NOW + 55)
+    assert again is not None
+    assert again.id in (waits.id, other.id)
+
+
 async def test_long_lists_are_read_from_their_heads(tmp_path: Path) -> None:
     """Nothing that is asked again and again sorts what it does not show."""
     async with Database(f"sqlite:///{tmp_path}/a.sqlite") as database:

@@ -43,6 +43,15 @@ def after_failure(error: Exception, attempts: int) -> RetryDecision:
     return RetryDecision(delay_s, code, message)
 
 
+def wait_after_loss(losses: int) -> float:
+    """Seconds that a job waits whose process has died for the `losses`th time in a row; none after the first.
+
+    A file that kills processes lets others go on in between, and one that is only unlucky meets a better time.
+    `after_loss` gives the last one up.
+    """
+    return 0.0 if losses < 2 or losses >= MAX_LOSSES else min(FIRST_DELAY_S * 2.0 ** min(losses - 2, 9), MAX_DELAY_S)
+
+
 def after_loss(losses: int) -> RetryDecision | None:
     """A job that was left by processes which died; None: it goes on."""
     if losses < MAX_LOSSES:

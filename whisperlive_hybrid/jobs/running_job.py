@@ -271,6 +271,7 @@ class RunningJob:
                     connection, **_ENDED, **told, state="queued", not_before=again, failures=self._failures + 1
                 )
                 return
+            log.warning("%s has failed: %s", self.row.id, decision.message)
             await self._mine(connection, **_ENDED, **told, state="failed", finished_at=now)
             await jobs.forget_chunks(connection, self.row.id)
             error = {"code": decision.code, "message": decision.message}

@@ -21,6 +21,7 @@ from whisperlive_hybrid.jobs.bell import OUTBOX, QUEUE
 from whisperlive_hybrid.jobs.job import NORMAL
 from whisperlive_hybrid.jobs.outbox import owed
 from whisperlive_hybrid.jobs.pipeline import Turn
+from whisperlive_hybrid.jobs.retry import wait_after_loss
 from whisperlive_hybrid.jobs.running_job import Ending, RunningJob, WorkRooms
 from whisperlive_hybrid.jobs.transcript import Progress
 from whisperlive_hybrid.storage import deliveries, jobs, queue
@@ -128,7 +129,9 @@ class Workers:
         lease, now = secrets.token_hex(16), self._clock()
         try:
             row = await self._database.write(
-                lambda c: queue.take_job(c, lease=lease, now=now, until=now + self._lease_s, above=above)
+                lambda c: queue.take_job(
+                    c, lease=lease, now=now, until=now + self._lease_s, above=above, wait_after_loss=wait_after_loss
+                )
             )
         except (StoreFailed, DiskFull):
             return False  # logged there

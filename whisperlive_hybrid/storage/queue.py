@@ -8,7 +8,7 @@ over rows that others are just taking (FOR UPDATE SKIP LOCKED); SQLite has one w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import and_, case, exists, insert, or_, select, update
@@ -20,11 +20,18 @@ from whisperlive_hybrid.storage.tables import chunk, delivery, job
 
 
 async def take_job(
-    connection: AsyncConnection, *, lease: str, now: float, until: float, above: int | None = None
+    connection: AsyncConnection,
+    *,
+    lease: str,
+    now: float,
+    until: float,
+    above: int | None = None,
+    wait_after_loss: Callable[[int], float] = lambda _: 0.0,
 ) -> JobRow | None:
     """The next job that is due, taken; None where none is. `above`: only those of a higher priority.
 
     One that was begun by a process which died goes first, then the highest priority, then the oldest.
+    `wait_after_loss`: how long one waits that was left so many times in a row.
 
     A job waits while an equal one runs, unless it is to be computed in any case: it will find that one's result.
     """
@@ -37,9 +44,9 @@ async def take_job(
     )
     alone = or_(job.c.fresh, ~runs_elsewhere)
     # Those that were begun go first. One state at a time: a long queue is then read from its head, by the index.
-    for due in (
-        and_(job.c.state == "running", job.c.lease_until < now),
-        and_(job.c.state == "queued", job.c.not_before <= now),
+    for lost, due in (
+        (True, and_(job.c.state == "running", job.c.lease_until < now)),
+        (False, and_(job.c.state == "queued", job.c.not_before <= now)),
     ):
         next_one = (
             select(job.c.id)
@@ -48,9 +55,13 @@ async def take_job(
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        id = (await connection.execute(next_one)).scalar()
-        if id is not None:
-            return await _taken(connection, id, lease, now, until)
+        while (id := (await connection.execute(next_one)).scalar()) is not None:
+            row = await _taken(connection, id, lease, now, until)
+            wait_s = wait_after_loss(row.losses) if lost else 0.0
+            if not wait_s:
+                return row
+            waits = {"state": "queued", "lease": None, "lease_until": None, "not_before": now + wait_s}
+            await change_leased(connection, id, lease, **waits, attempts=row.attempts - 1)
     return None
 
 

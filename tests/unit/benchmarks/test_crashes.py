@@ -41,7 +41,7 @@ def test_each_fault_is_found() -> None:
         lost_clips=("clip_2",),
         changed_clips=("clip_1",),
         lost_jobs=("job_2",),
-        unfinished_jobs=("job_1",),
+        unfinished_jobs=("job_1: failed, None",),
         changed_results=("job_1",),
         jobs_twice=1,
         missing_webhooks=("job_1",),

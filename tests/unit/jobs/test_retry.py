@@ -22,6 +22,7 @@ from whisperlive_hybrid.jobs.retry import (
     OUTAGE_ATTEMPTS,
     after_failure,
     after_loss,
+    wait_after_loss,
 )
 from whisperlive_hybrid.storage.faults import BlobMissing, StoreFailed
 
@@ -63,6 +64,11 @@ def test_what_nobody_expected_is_not_told() -> None:
     decision = after_failure(RuntimeError("a secret"), 1)
     assert decision.code == "internal_error"
     assert "secret" not in decision.message
+
+
+def test_a_file_over_which_processes_die_waits_ever_longer() -> None:
+    waits = [wait_after_loss(n) for n in range(1, MAX_LOSSES + 1)]
+    assert waits == [0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 0.0]
 
 
 def test_a_file_over_which_processes_die_is_given_up() -> None:
