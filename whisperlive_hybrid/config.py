@@ -73,8 +73,8 @@ class Settings(BaseSettings):
     # A client is an API key, or an address where none is asked for. Where one has all it may have, it is told so (429).
     trusted_proxies: str = _setting(
         "127.0.0.1, ::1",
-        "Addresses and networks of proxies whose X-Forwarded-For is believed, comma-separated; where no key is asked "
-        "for, clients are told apart by address.",
+        "Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated; none for none. Where no "
+        "key is asked for, clients are told apart by address.",
         group="Clients",
     )
     client_requests_at_once: int | None = _setting(
@@ -86,6 +86,13 @@ class Settings(BaseSettings):
     )
     client_requests_per_minute: int = _setting(
         0, "Requests of one client in a minute, all at once if it likes; 0 is no limit.", group="Clients", ge=0
+    )
+    client_queued_jobs: int = _setting(0, "Jobs of one client that wait; 0 is any number.", group="Clients", ge=0)
+    client_storage_mb: float = _setting(
+        0.0, "Clips of one client that are kept; 0 is any amount.", unit="MB", group="Clients", ge=0
+    )
+    client_audio_s_per_day: float = _setting(
+        0.0, "Audio of one client's files and jobs in a day of UTC; 0 is any amount.", unit="s", group="Clients", ge=0
     )
     min_upload_speed: float = _setting(
         1000.0,
@@ -401,7 +408,8 @@ class Settings(BaseSettings):
     @classmethod
     def _networks(cls, listed: str) -> str:
         for part in filter(None, (p.strip() for p in listed.split(","))):
-            ip_network(part, strict=False)
+            if part != "none":
+                ip_network(part, strict=False)
         return listed
 
     @property

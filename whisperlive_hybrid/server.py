@@ -24,6 +24,7 @@ from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.errors import BadInput
 from whisperlive_hybrid.jobs.opening import JobOptions, NoStorage, open_jobs
 from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.jobs.quotas import Quotas
 from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.live.opening import LiveModels
 from whisperlive_hybrid.live.pacing import PaceRules
@@ -257,6 +258,12 @@ def job_options(settings: Settings) -> JobOptions:
         webhook_secret=settings.webhook_secret,
         webhook_hosts=AllowedHosts.parse(settings.webhook_allow_hosts),
         floor_bytes=round(settings.min_free_disk_mb * 1e6),
+        quotas=Quotas(
+            settings.client_queued_jobs,
+            round(settings.client_storage_mb * 1e6),
+            settings.client_audio_s_per_day,
+            settings.retention_days * 86400.0 or None,
+        ),
     )
 
 

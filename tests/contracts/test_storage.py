@@ -84,13 +84,19 @@ async def test_a_database_is_made_once(url: str, database: Database) -> None:
         assert len((await again.read(lambda c: jobs.page_of_jobs(c, JobFilter(), after=None, limit=9))).items) == 1
 
 
-async def test_jobs_of_before_are_kept_ones(tmp_path: Path) -> None:
+ADDED_SINCE = [("job", "route"), ("job", "kept"), ("job", "owner"), ("clip", "owner")]
+"""The second step."""
+
+
+async def test_jobs_of_before_are_kept_ones_of_nobody(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.sqlite"
     async with Database(url) as database:
         (row,) = await add_jobs(database)
     with sqlite3.connect(tmp_path / "a.sqlite") as connection:
-        for column in ("route", "kept"):
-            connection.execute(f"ALTER TABLE job DROP COLUMN {column}")
+        undo = ["DROP INDEX ix_clip_owner", "DROP INDEX ix_job_owner", "DROP TABLE usage"]
+        undo += [f"ALTER TABLE {name} DROP COLUMN {column}" for name, column in ADDED_SINCE]
+        for statement in undo:
+            connection.execute(statement)
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
     async with Database(url) as database:
         assert await database.read(lambda c: jobs.get_job(c, row.id)) == row

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from whisperlive_hybrid.audio.files import DecodeLimits, FileInfo, decode_file
 from whisperlive_hybrid.audio.samples import seconds
 from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.jobs.once import Key, once
+from whisperlive_hybrid.jobs.quotas import Quotas
 from whisperlive_hybrid.storage import clips, jobs
 from whisperlive_hybrid.storage.blobs import Blobs
 from whisperlive_hybrid.storage.clips import ClipFilter
@@ -55,6 +57,8 @@ class Arrival:
     size_bytes: int
     name: str
     source_url: str | None = None
+    owner: str | None = None
+    """The client that it will count for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,16 @@ class Clips:
     """The clips of the server."""
 
     def __init__(
-        self, database: Database, blobs: Blobs, limits: DecodeLimits, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        blobs: Blobs,
+        limits: DecodeLimits,
+        quotas: Quotas | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.database = database
         self.blobs = blobs
+        self.quotas = quotas or Quotas()
         self._limits = limits
         self._clock = clock
 
@@ -107,15 +117,21 @@ class Clips:
     ) -> tuple[bytes, bool]:
         """Keep files for good: when this returns they are synced and recorded, with whatever `answer` does beside it.
 
-        Returns as `once`; where the request was made before, nothing is kept. Raises StoreFailed, DiskFull, Conflict.
+        Returns as `once`; where the request was made before, nothing is kept. Raises StoreFailed, DiskFull, Conflict,
+        OverLimit.
         """
         now = self._clock()
-        rows = [_row(each, now) for each in checked]
+        rows = [_row(each, self.quotas.owner(each.arrival.owner), now) for each in checked]
+        sizes: Counter[str | None] = Counter()
+        for row in rows:
+            sizes[row.owner] += row.size_bytes
         try:
             for row, each in zip(rows, checked, strict=True):
                 await self.blobs.keep(row.id, each.arrival.path)
 
             async def record(connection: AsyncConnection) -> bytes:
+                for owner, size in sizes.items():
+                    await self.quotas.check(connection, owner, now, new_bytes=size)
                 for row in rows:
                     await clips.insert_clip(connection, row)
                 return await answer(connection, rows)
@@ -177,7 +193,7 @@ class Clips:
                 await self.blobs.delete(id)
 
 
-def _row(checked: Checked, now: float) -> ClipRow:
+def _row(checked: Checked, owner: str | None, now: float) -> ClipRow:
     arrival = checked.arrival
     return ClipRow(
         id=new_id("clip", now),
@@ -188,6 +204,7 @@ def _row(checked: Checked, now: float) -> ClipRow:
         duration_s=checked.duration_s,
         source_url=arrival.source_url,
         created_at=now,
+        owner=owner,
     )
 
 

@@ -18,10 +18,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, cast
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from whisperlive_hybrid.errors import Conflict, DiskFull, HybridError, Refused
 from whisperlive_hybrid.jobs.bell import Bell
 from whisperlive_hybrid.jobs.job import HIGH, OVER, State, after
 from whisperlive_hybrid.jobs.meter import Meter
+from whisperlive_hybrid.jobs.quotas import Quotas
 from whisperlive_hybrid.jobs.retry import after_failure
 from whisperlive_hybrid.jobs.transcript import Progress
 from whisperlive_hybrid.jobs.view import JobView, view_of
@@ -29,6 +32,7 @@ from whisperlive_hybrid.storage import direct
 from whisperlive_hybrid.storage.database import Database
 from whisperlive_hybrid.storage.faults import StoreFailed
 from whisperlive_hybrid.storage.rows import JobRow
+from whisperlive_hybrid.storage.usage import charge
 
 log = logging.getLogger(__name__)
 
@@ -96,16 +100,20 @@ class DirectJobs:
         *,
         lease_s: float,
         keep: bool = True,
+        quotas: Quotas | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._bell = bell
         self._lease_s = lease_s
         self._keep = keep
+        self._quotas = quotas or Quotas()
         self._clock = clock
         self._lease = secrets.token_hex(16)
         """One for all of them: they end with this process."""
         self._jobs: dict[str, DirectJob] = {}
+        self._heard: list[tuple[str, float]] = []
+        """Seconds of audio that were worked off for clients, to be recorded."""
         self._news = asyncio.Event()
         self._recording: asyncio.Task[bool] | None = None
         self._failing = False
@@ -130,11 +138,11 @@ class DirectJobs:
     # --- work ---
 
     @contextmanager
-    def open(self, id: str, route: str, model: str) -> Iterator[DirectJob]:
+    def open(self, id: str, route: str, model: str, client: str | None = None) -> Iterator[DirectJob]:
         """The work of the block is the job `id`. How the block ends is how the job does; cancelling the caller cancels
         the job. Raises Conflict when the job is cancelled by its id."""
-        now = self._clock()
-        job = self._jobs[id] = DirectJob(_row(id, route, model, self._lease, now), self._changed, self._clock)
+        row = replace(_row(id, route, model, self._lease, self._clock()), owner=self._quotas.owner(client))
+        job = self._jobs[id] = DirectJob(row, self._changed, self._clock)
         self._changed(job)
         task = job.task
         cancelling = 0 if task is None else task.cancelling()
@@ -158,12 +166,18 @@ class DirectJobs:
             if ended and job.meter.progress is not None:
                 progress = job.meter.progress
                 ended |= {"done_s": progress.done_s, "total_s": progress.total_s}
+                self._charge(row.owner, progress.done_s)
             if ended:
                 job.change(**ended, lease=None, lease_until=None, finished_at=self._clock())
             if not ended or not self._keep:
                 job.over.set()
                 del self._jobs[id]
             self._bell.ring(id)
+
+    def _charge(self, owner: str | None, audio_s: float) -> None:
+        if owner is not None and self._quotas.audio_s_per_day:
+            self._heard.append((owner, audio_s))
+            self._news.set()
 
     def knows(self, id: str) -> bool:
         """Whether this process has the job, or has yet to record how it ended."""
@@ -224,19 +238,25 @@ class DirectJobs:
 
     async def _record(self) -> bool:
         self._news.clear()
-        if not self._keep:
-            return True
-        todo = [(job, job.row) for job in self._jobs.values() if job.changed]
-        if not todo:
+        todo = [(job, job.row) for job in self._jobs.values() if job.changed and self._keep]
+        heard, self._heard = self._heard, []
+        if not todo and not heard:
             return True
         until = self._clock() + self._lease_s
         new = [_held(row, until) for job, row in todo if not job.written]
         known = [_held(row, until) for job, row in todo if job.written]
         for job, _ in todo:
             job.changed = False  # what changes while it is written is written again
+
+        async def work(connection: AsyncConnection) -> None:
+            await direct.record_direct(connection, self._lease, new, known)
+            for owner, audio_s in sorted(heard):  # so that no two processes wait for each other
+                await charge(connection, owner, audio_s, self._clock())
+
         try:
-            await self._database.write(lambda c: direct.record_direct(c, self._lease, new, known))
+            await self._database.write(work)
         except (StoreFailed, DiskFull) as error:
+            self._heard = [*heard, *self._heard][-MOST_UNWRITTEN:]
             self._could_not(error, [job for job, _ in todo])
             return False
         if self._failing:

@@ -14,6 +14,7 @@ from whisperlive_hybrid.jobs.clips import Clips
 from whisperlive_hybrid.jobs.courier import Courier, load_keys
 from whisperlive_hybrid.jobs.direct import DirectJobs
 from whisperlive_hybrid.jobs.pipeline import Pipeline
+from whisperlive_hybrid.jobs.quotas import Quotas
 from whisperlive_hybrid.jobs.retention import Retention
 from whisperlive_hybrid.jobs.running_job import WorkRooms, WorkRules
 from whisperlive_hybrid.jobs.service import JobService
@@ -52,6 +53,8 @@ class JobOptions:
     """Secrets that webhooks are signed with; None: one that is made and kept in `folder`."""
     webhook_hosts: AllowedHosts = field(default_factory=AllowedHosts)
     """Private hosts that webhooks may go to."""
+    quotas: Quotas = field(default_factory=Quotas)
+    """What one client may have of it."""
     floor_bytes: int | None = None
     """How much the disk is to have left; None is the usual."""
 
@@ -68,7 +71,7 @@ class NoStorage(Exception):
 async def open_jobs(options: JobOptions, pipeline: Pipeline) -> AsyncIterator[JobService]:
     """The jobs of the server, worked on for the length of the block. Raises NoStorage."""
     async with AsyncExitStack() as stack:
-        clips = Clips(*await _open_storage(options, stack), pipeline.limits)
+        clips = Clips(*await _open_storage(options, stack), pipeline.limits, options.quotas)
         keys = await asyncio.to_thread(_webhook_keys, options)
         bell = Bell()
         rules = WorkRules(options.lease_s, options.max_bytes, options.allowed_hosts, options.archive)
@@ -76,7 +79,13 @@ async def open_jobs(options: JobOptions, pipeline: Pipeline) -> AsyncIterator[Jo
             Workers(WorkRooms(clips, pipeline, bell, rules), max_running=options.max_running)
         )
         direct = await stack.enter_async_context(
-            DirectJobs(clips.database, bell, lease_s=options.lease_s, keep=options.keep_direct_s > 0)
+            DirectJobs(
+                clips.database,
+                bell,
+                lease_s=options.lease_s,
+                keep=options.keep_direct_s > 0,
+                quotas=options.quotas,
+            )
         )
         await stack.enter_async_context(Retention(clips, keep_s=options.keep_s, keep_direct_s=options.keep_direct_s))
         courier = await stack.enter_async_context(Courier(clips.database, bell, keys, options.webhook_hosts))

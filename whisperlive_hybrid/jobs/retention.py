@@ -18,6 +18,7 @@ from whisperlive_hybrid.jobs.clips import Clips
 from whisperlive_hybrid.jobs.once import KEPT_S
 from whisperlive_hybrid.storage import clips, deliveries, direct, jobs
 from whisperlive_hybrid.storage.idempotency import forget_keys
+from whisperlive_hybrid.storage.usage import forget_usage
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ ORPHAN_AGE_S: Final = 3600.0
 """Younger bytes may belong to a clip that is just being recorded."""
 WEBHOOKS_KEPT_S: Final = 30 * 86400.0
 """Webhooks that are not owed any more can be looked up, and sent again, for so long."""
+USAGE_KEPT_S: Final = 32 * 86400.0
+"""Only the day that it is counts."""
 AT_ONCE: Final = 100
 
 
@@ -85,6 +88,7 @@ class Retention:
             await forget_keys(connection, now - KEPT_S)
             await deliveries.forget_deliveries(connection, now - WEBHOOKS_KEPT_S)
             await jobs.delete_empty_batches(connection, now - KEPT_S)
+            await forget_usage(connection, now - USAGE_KEPT_S)
 
         await self._database.write(forget)
         n_requests = await self._clear_requests(now - self._keep_direct_s)

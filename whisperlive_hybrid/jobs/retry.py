@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from whisperlive_hybrid.errors import BadInput, Conflict, DiskFull, HybridError, ModelUnavailable, NotFound, Refused
+from whisperlive_hybrid.errors import (
+    BadInput,
+    Conflict,
+    DiskFull,
+    HybridError,
+    ModelUnavailable,
+    NotFound,
+    OverLimit,
+    Refused,
+)
 from whisperlive_hybrid.storage.faults import BlobMissing, StoreFailed
 
 MAX_ATTEMPTS: Final = 4
@@ -16,7 +25,7 @@ MAX_LOSSES: Final = 10
 """Processes that may die over a job before it is taken for the cause."""
 FIRST_DELAY_S: Final = 5.0
 MAX_DELAY_S: Final = 300.0
-_HOPELESS: Final = (BadInput, NotFound, ModelUnavailable, Conflict)
+_HOPELESS: Final = (BadInput, NotFound, ModelUnavailable, Conflict, OverLimit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from whisperlive_hybrid.ops.egress import AllowedHosts
 from whisperlive_hybrid.storage import clips, deliveries, jobs, queue, transcripts
 from whisperlive_hybrid.storage.faults import StoreFailed
 from whisperlive_hybrid.storage.rows import ClipRow, JobRow, TranscriptRow
+from whisperlive_hybrid.storage.usage import charge
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,12 @@ class RunningJob:
         if not await queue.change_leased(connection, self.row.id, self.lease, **values):
             raise LeaseLost
 
+    async def _charge(self, connection: AsyncConnection) -> None:
+        """Count what was worked off for the client; nothing where the result was known."""
+        progress = self.meter.progress
+        if progress is not None and self._clips.quotas.audio_s_per_day:
+            await charge(connection, self.row.owner, progress.done_s, self._clock())
+
     async def _run(self) -> None:
         """Run a job to one of its ends. Raises nothing: what goes wrong is recorded, or logged and tried again."""
         try:
@@ -187,7 +194,7 @@ class RunningJob:
 
         blobs = self._clips.blobs
         async with fetch_file(url, blobs.staging, rules.max_bytes, rules.allowed_hosts, floor=blobs.floor) as fetched:
-            arrival = Arrival(fetched.file.path, fetched.file.size, fetched.name, url)
+            arrival = Arrival(fetched.file.path, fetched.file.size, fetched.name, url, self.row.owner)
             await self._clips.keep(await self._clips.check(arrival), record)
         key = content_key(kept[-1].sha256, decode_options(self.row.options), self.row.model)
         self.row = replace(self.row, clip_id=kept[-1].id, content_key=key)
@@ -250,6 +257,7 @@ class RunningJob:
             row = TranscriptRow(self.row.id, clip.id, done.text, body, now)
             await transcripts.insert_transcript(connection, row)
             await clips.set_duration(connection, clip.id, done.duration_s)
+            await self._charge(connection)
             await deliveries.insert_deliveries(connection, owes)
 
         try:
@@ -273,6 +281,7 @@ class RunningJob:
                 return
             log.warning("%s has failed: %s", self.row.id, decision.message)
             await self._mine(connection, **_ENDED, **told, state="failed", finished_at=now)
+            await self._charge(connection)
             await jobs.forget_chunks(connection, self.row.id)
             error = {"code": decision.code, "message": decision.message}
             await deliveries.insert_deliveries(connection, owed(self.row, "failed", now, error=error))
@@ -287,6 +296,7 @@ class RunningJob:
         async def work(connection: AsyncConnection) -> None:
             if self._ending == "cancelled":
                 await self._mine(connection, **_ENDED, state="cancelled", finished_at=now)
+                await self._charge(connection)
                 await jobs.forget_chunks(connection, self.row.id)
                 await deliveries.insert_deliveries(connection, owed(self.row, "cancelled", now))
             elif self._ending == "put back":

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Final, cast
 
 from sqlalchemy.exc import IntegrityError
@@ -36,6 +37,7 @@ from whisperlive_hybrid.storage import clips, deliveries, direct, jobs, transcri
 from whisperlive_hybrid.storage.ids import new_id
 from whisperlive_hybrid.storage.jobs import BatchTotals, JobFilter
 from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow, Page, TranscriptRow
+from whisperlive_hybrid.storage.usage import charge, used_by
 
 LONG_BYTES: Final = 100_000
 """Longer transcripts are read in a thread."""
@@ -55,6 +57,8 @@ class JobRequest:
     """Compute it even where the same was computed before."""
     route: str | None = None
     """Of the request that asks for it."""
+    owner: str | None = field(default=None, repr=False)
+    """The client that it counts for; None is nobody. Not shown: sent again from elsewhere, it is the same request."""
 
 
 class JobService:
@@ -85,12 +89,17 @@ class JobService:
     ) -> list[JobRow]:
         """Queue jobs in the caller's transaction; `wake` once it is committed. With a name they are a batch.
 
-        Raises Refused when too many jobs wait, NotFound where a clip has gone meanwhile.
+        Raises Refused when too many jobs wait, OverLimit when too many of one client do, NotFound where a clip has gone
+        meanwhile.
         """
         now = self._clock()
         n_queued = (await jobs.count_jobs(connection)).get("queued", 0)
         if n_queued + len(requests) > self._max_queued:
             raise Refused(f"{n_queued} jobs wait already; this server takes {self._max_queued}.", retry_after_s=30.0)
+        for owner, theirs in groupby(requests, key=lambda request: request.owner):
+            lengths = [r.clip.duration_s or 0.0 if r.clip is not None else 0.0 for r in theirs]
+            quotas = self.clips.quotas
+            await quotas.check(connection, owner, now, new_jobs=len(lengths), new_audio_s=sum(lengths))
         batch = None if batch_name is None else BatchRow(new_id("batch", now), batch_name, now)
         ids = sorted(new_id("job", now) for _ in requests)  # in the order in which they were asked for
         rows = [self._row(id, request, batch, now) for id, request in zip(ids, requests, strict=True)]
@@ -124,6 +133,16 @@ class JobService:
             transcript = decode_transcript(found.body, decode_options(row.options))
             await deliveries.insert_deliveries(connection, owed(row, "done", now, transcript=transcript))
         return replace(row, state="done", **ended)
+
+    async def check_quotas(self, owner: str | None, *, new_bytes: int = 0, new_audio_s: float | None = None) -> None:
+        """Whether a client may have more, as `Quotas.check`, before anything is done for it. Raises OverLimit."""
+        quotas = self.clips.quotas
+        if owner is not None and quotas.are_any:
+            if new_audio_s is not None and quotas.audio_s_per_day:
+                await self.direct.record()  # what was heard for this client a moment ago
+            now = self._clock()
+            used = await self.database.read(lambda c: used_by(c, owner, now))
+            quotas.judge(used, now, new_bytes=new_bytes, new_audio_s=new_audio_s)
 
     def wake(self) -> None:
         """Jobs were queued, or were done at once."""
@@ -273,9 +292,21 @@ class JobService:
         which = JobFilter(clip_id=clip_id, states=("running",))
         running = await self.database.read(lambda c: jobs.page_of_jobs(c, which, after=None, limit=1000))
         await self.clips.delete(clip_id)
+        await self._charge(running.items)
         ids = [row.id for row in running.items]
         await self.workers.abandon(ids)
         self.bell.ring(QUEUE, *ids)
+
+    async def _charge(self, stopped: Sequence[JobRow]) -> None:
+        """What was worked off of jobs that are deleted before they are done."""
+        owned = [row for row in stopped if row.owner is not None]
+        if owned and self.clips.quotas.audio_s_per_day:
+
+            async def work(connection: AsyncConnection) -> None:
+                for row in owned:
+                    await charge(connection, row.owner, row.done_s, self._clock())
+
+            await self.database.write(work)
 
     # --- results ---
 
@@ -360,6 +391,7 @@ class JobService:
             created_at=now,
             started_at=None,
             finished_at=None,
+            owner=self.clips.quotas.owner(request.owner),
         )
 
 

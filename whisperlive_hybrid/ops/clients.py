@@ -48,11 +48,13 @@ class Proxies:
 
     @classmethod
     def parse(cls, listed: str) -> Self:
-        """Addresses and networks, comma-separated. Raises BadInput for what is neither."""
+        """Addresses and networks, comma-separated; `none` adds nothing. Raises BadInput for what is neither."""
         networks = []
         for part in (p.strip() for p in listed.split(",")):
+            if part in ("", "none"):
+                continue
             try:
-                networks += [ip_network(part, strict=False)] if part else []
+                networks.append(ip_network(part, strict=False))
             except ValueError:
                 raise BadInput(f"{part[:64]!r} is no address and no network", param="TRUSTED_PROXIES") from None
         return cls(tuple(networks))

@@ -31,6 +31,8 @@ class ClipRow:
     source_url: str | None
     """Where it was fetched from."""
     created_at: float
+    owner: str | None = None
+    """The client that it counts for, as a digest; None is nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class JobRow:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    owner: str | None = None
+    """The client that it counts for, as a digest; None is nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from whisperlive_hybrid.storage.tables import METADATA
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest step under `migrations/versions`."""
 _ADVISORY_LOCK: Final = 7_266_541_120
 """One process at a time changes a PostgreSQL schema; the number is ours by choice."""

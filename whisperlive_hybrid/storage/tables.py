@@ -1,7 +1,8 @@
 """Tables of clips, jobs, transcripts and webhooks. The schema is made and changed by the migrations beside this file;
 a test compares the two.
 
-Times are Unix seconds, positions in audio are samples at 16 kHz. What is in `options`, `body` and `result` is the
+Times are Unix seconds, positions in audio are samples at 16 kHz. An owner is the client that a row counts for, as a
+digest; none is nobody, which rows of before there were owners are of. What is in `options`, `body` and `result` is the
 caller's business.
 """
 
@@ -49,6 +50,7 @@ clip: Final = Table(
     Column("duration_s", Double),
     Column("source_url", Text),
     Column("created_at", Double, nullable=False, index=True),
+    Column("owner", String(32), index=True),
 )
 
 batch: Final = Table(
@@ -90,9 +92,11 @@ job: Final = Table(
     Column("created_at", Double, nullable=False, index=True),
     Column("started_at", Double),
     Column("finished_at", Double),
+    Column("owner", String(32)),
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", "state"),
     Index("ix_job_queue", "state", text("priority DESC"), "id"),
     Index("ix_job_content", "content_key", "state"),
+    Index("ix_job_owner", "owner", "state"),
 )
 
 chunk: Final = Table(
@@ -143,4 +147,12 @@ idempotency: Final = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("result", LargeBinary, nullable=False),
     Column("created_at", Double, nullable=False, index=True),
+)
+
+usage: Final = Table(
+    "usage",
+    METADATA,
+    Column("owner", String(32), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("audio_s", Double, nullable=False),
 )

@@ -80,7 +80,8 @@ def test_a_header_that_comes_twice_is_one_list(mapping: type) -> None:
 
 
 def test_without_proxies_nobody_is_believed() -> None:
-    assert Proxies.parse(" , ").address_of("127.0.0.1", {"X-Forwarded-For": "198.51.100.1"}) == "127.0.0.1"
+    assert Proxies.parse("none") == Proxies.parse(" , ") == Proxies()
+    assert Proxies().address_of("127.0.0.1", {"X-Forwarded-For": "198.51.100.1"}) == "127.0.0.1"
 
 
 def test_proxies_are_addresses() -> None:

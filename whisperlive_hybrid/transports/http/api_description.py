@@ -23,7 +23,6 @@ from whisperlive_hybrid.transports.http.describing import (
     ref,
 )
 
-API_FAULTS: Final = (*FAULTS, "429")
 MAYBE_NUMBER: Final[Json] = {"type": ["number", "null"]}
 MAYBE_WHOLE: Final[Json] = {"type": ["integer", "null"]}
 MAYBE_TIME: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
@@ -36,7 +35,7 @@ JOB_FIELDS: Final = {**properties(TRANSCRIPTION_OPTIONS), **properties(JOB_OPTIO
 def api_faults(*more: str) -> Json:
     """Answers to requests that fail, of most routes."""
     return {
-        **faults("Error", *API_FAULTS, *more),
+        **faults("Error", *FAULTS, *more),
         "404": {
             "description": "There is no such clip, job, transcription or model.",
             "content": {"application/json": {"schema": ref("Error")}},

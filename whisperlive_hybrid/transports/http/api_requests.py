@@ -20,7 +20,7 @@ from whisperlive_hybrid.transports.http.following import route_of
 from whisperlive_hybrid.transports.http.form import Form
 from whisperlive_hybrid.transports.http.option import Option
 from whisperlive_hybrid.transports.http.options import NATIVE_OPTIONS, native_options
-from whisperlive_hybrid.transports.http.services import HttpServices
+from whisperlive_hybrid.transports.http.services import CLIENT, HttpServices
 
 MAX_PAGE: Final = 200
 MAX_CALLBACK_CHARS: Final = 2048
@@ -94,6 +94,7 @@ async def job_request(
         callback_url=callback,
         fresh=wants_fresh(request),
         route=route_of(request),
+        owner=request.get(CLIENT),
     )
 
 

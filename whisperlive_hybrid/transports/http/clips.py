@@ -57,8 +57,15 @@ from whisperlive_hybrid.transports.http.errors import json_response, rate_limite
 from whisperlive_hybrid.transports.http.fields import body_fields, query_fields
 from whisperlive_hybrid.transports.http.following import answer_kept_alive
 from whisperlive_hybrid.transports.http.form import Form
-from whisperlive_hybrid.transports.http.services import HttpServices
-from whisperlive_hybrid.transports.http.uploads import Upload, UploadRules, expect_within, receive_upload, upload_rules
+from whisperlive_hybrid.transports.http.services import CLIENT, HttpServices
+from whisperlive_hybrid.transports.http.uploads import (
+    MAX_FIELD_BYTES,
+    Upload,
+    UploadRules,
+    expect_within,
+    receive_upload,
+    upload_rules,
+)
 
 STORED: Final = "The clip is stored."
 LINK_S: Final = 6 * 3600
@@ -88,13 +95,18 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
     ]
 
 
-def arrival_of(upload: Upload) -> Arrival:
+def arrival_of(request: web.Request, upload: Upload) -> Arrival:
     """An upload as the room below takes it."""
-    return Arrival(upload.file.path, upload.file.size, upload.filename or "audio")
+    return Arrival(upload.file.path, upload.file.size, upload.filename or "audio", owner=request.get(CLIENT))
 
 
-def storing_rules(services: HttpServices, jobs: JobService) -> UploadRules:
-    """Files that are to be kept are received beside where they will be."""
+async def storing_rules(request: web.Request, services: HttpServices, jobs: JobService) -> UploadRules:
+    """Files that are to be kept are received beside where they will be.
+
+    Raises OverLimit where the client has no room for them, before any of it is read.
+    """
+    said = request.content_length or 0  # with the form around the file
+    await jobs.check_quotas(request.get(CLIENT), new_bytes=max(1, said - MAX_FIELD_BYTES))
     return replace(upload_rules(services, raw=True), folder=jobs.clips.blobs.staging)
 
 
@@ -113,9 +125,9 @@ class _ClipsDoor:
     async def upload(self, request: web.Request) -> web.Response:
         """POST /api/audio."""
         jobs = jobs_of(self.services)
-        async with receive_upload(request, storing_rules(self.services, jobs)) as upload:
+        async with receive_upload(request, await storing_rules(request, self.services, jobs)) as upload:
             refuse_unknown(Form([*query_fields(request), *upload.fields]), ())
-            checked = await jobs.clips.check(arrival_of(upload))
+            checked = await jobs.clips.check(arrival_of(request, upload))
             key = idempotency_key(request, checked.sha256, checked.arrival.name)
             before = await replay(jobs.database, key)
             if before is not None:
@@ -220,10 +232,10 @@ class _ClipsDoor:
     async def upload_and_transcribe(self, request: web.Request) -> web.Response:
         """POST /upload+transcribe."""
         jobs = jobs_of(self.services)
-        async with receive_upload(request, storing_rules(self.services, jobs)) as upload:
+        async with receive_upload(request, await storing_rules(request, self.services, jobs)) as upload:
             form = Form([*query_fields(request), *upload.fields])
             wanted = await job_request(request, self.services, form)
-            checked = await jobs.clips.check(arrival_of(upload))
+            checked = await jobs.clips.check(arrival_of(request, upload))
             key = idempotency_key(request, checked.sha256, checked.arrival.name, repr(wanted))
             before = await replay(jobs.database, key)
             if before is None:

@@ -60,7 +60,7 @@ def deepgram_paths() -> Json:
                 "requestBody": {"required": True, "content": {"audio/*": audio, "application/json": address}},
                 "responses": {
                     **ok("The transcript.", ref("DeepgramResult")),
-                    **faults("DeepgramError", *(s for s in FAULTS if s != "404"), "429", "504"),
+                    **faults("DeepgramError", *(s for s in FAULTS if s != "404"), "504"),
                 },
             },
         }

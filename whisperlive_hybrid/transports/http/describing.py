@@ -22,8 +22,7 @@ SUBTITLES: Json = {
     t: {"schema": {"type": "string"}}
     for t in ("text/plain", "application/x-subrip", "text/vtt", "text/tab-separated-values")
 }
-FAULTS = ("400", "401", "403", "404", "408", "409", "413", "415", "500", "503", "507")
-OPENAI_FAULTS = (*FAULTS, "429")
+FAULTS = ("400", "401", "403", "404", "408", "409", "413", "415", "429", "500", "503", "507")
 OPEN: Json = {"security": []}
 """Of operations that never ask for a key."""
 
@@ -105,13 +104,13 @@ def faults(schema: str, *statuses: str) -> Json:
         "403": "Not from this page or under this host name.",
         "404": "No such model, or it cannot be had here.",
         "405": "Not allowed.",
-        "408": "The upload stood still.",
+        "408": "The upload stood still, or was too slow while others waited for its place.",
         "409": "Its state forbids this, its job was cancelled, or the Idempotency-Key was used for something else.",
         "413": "Too large or too long.",
         "415": "The body is not of a type that is taken here.",
         "416": "Nothing of it lies in this range.",
         "426": "Not a WebSocket's handshake.",
-        "429": "Full; Retry-After says when to come again.",
+        "429": "This client has all that it may have, or the server is full; Retry-After says when to come again.",
         "500": "Our fault; the log tells more under the answer's x-request-id.",
         "503": "Full, loading or shutting down; Retry-After says when to come again.",
         "504": "Not done in time.",

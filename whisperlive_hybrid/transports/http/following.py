@@ -20,7 +20,7 @@ from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.storage.ids import new_id
 from whisperlive_hybrid.transports.http.errors import unknown_error
-from whisperlive_hybrid.transports.http.services import JOB_ID, REQUEST_ID, HttpServices
+from whisperlive_hybrid.transports.http.services import CLIENT, JOB_ID, REQUEST_ID, HttpServices
 from whisperlive_hybrid.transports.http.uploads import Upload
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ async def detect_language(
     pipeline, path = services.pipeline, upload.file.path
     if services.jobs is None:
         return await pipeline.detect_language(path, model)
+    await services.jobs.check_quotas(request.get(CLIENT), new_audio_s=0.0)
     with job_of(request, services.jobs, model) as job:
         return await pipeline.detect_language(path, model, on_turn=job.begin)
 
@@ -68,6 +69,7 @@ async def _as_job(
     pipeline, path = services.pipeline, upload.file.path
     if services.jobs is None:
         return await pipeline.transcribe(path, options, on_progress=on_progress, on_segments=on_segments)
+    await services.jobs.check_quotas(request.get(CLIENT), new_audio_s=0.0)
     with job_of(request, services.jobs, options.model or services.engine.default_model) as job:
 
         def note(progress: Progress) -> None:
@@ -88,7 +90,7 @@ def job_of(request: web.Request, jobs: JobService, model: str) -> Iterator[Direc
     """The request's work is a job, whose id its answer carries. Raises Conflict when the job is cancelled."""
     id = request[JOB_ID] = new_id("job")
     try:
-        with jobs.direct.open(id, route_of(request), model) as job:
+        with jobs.direct.open(id, route_of(request), model, request.get(CLIENT)) as job:
             yield job
     except Refused:
         if not jobs.direct.knows(id):

@@ -93,7 +93,8 @@ class _JobsDoor:
         jobs = jobs_of(self.services)
         if not request.content_type.startswith("multipart/"):
             return await self._file_named(request, jobs, Form([*query_fields(request), *await body_fields(request)]))
-        async with receive_uploads(request, storing_rules(self.services, jobs), most=MAX_FILES) as (uploads, fields):
+        rules = await storing_rules(request, self.services, jobs)
+        async with receive_uploads(request, rules, most=MAX_FILES) as (uploads, fields):
             form = Form([*query_fields(request), *fields])
             return await self._file_named(request, jobs, form, uploads)
 
@@ -117,7 +118,7 @@ class _JobsDoor:
         wanted = await job_request(request, self.services, form)
         clips = await jobs.clips.get_all(clip_ids)
         named = [replace(wanted, clip=clips[id]) for id in clip_ids] + [replace(wanted, source_url=url) for url in urls]
-        checked = [await jobs.clips.check(arrival_of(upload)) for upload in uploads]
+        checked = [await jobs.clips.check(arrival_of(request, upload)) for upload in uploads]
         content = [c.sha256 + c.arrival.name for c in checked]
         key = idempotency_key(request, repr(wanted), str(name), *clip_ids, *urls, *content)
         batch_name = name or "" if n_items > 1 or name else None

@@ -21,7 +21,7 @@ from whisperlive_hybrid.storage.rows import ClipRow
 from whisperlive_hybrid.transports.http.api_objects import failure
 from whisperlive_hybrid.transports.http.api_requests import idempotency_key, jobs_of, wants_fresh
 from whisperlive_hybrid.transports.http.following import HEARTBEAT_S, News, route_of
-from whisperlive_hybrid.transports.http.services import JOB_ID, HttpServices
+from whisperlive_hybrid.transports.http.services import CLIENT, JOB_ID, HttpServices
 from whisperlive_hybrid.transports.http.uploads import Upload
 
 
@@ -44,9 +44,10 @@ async def keep(
         priority=HIGH,
         fresh=wants_fresh(request),
         route=route_of(request),
+        owner=request.get(CLIENT),
     )
     name = upload.filename or "audio"
-    checked = await jobs.clips.check(Arrival(upload.file.path, upload.file.size, name, source_url))
+    checked = await jobs.clips.check(Arrival(upload.file.path, upload.file.size, name, source_url, request.get(CLIENT)))
     key = idempotency_key(request, checked.sha256, name, repr(wanted))
     body = await replay(jobs.database, key)
     if body is None:

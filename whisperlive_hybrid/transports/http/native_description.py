@@ -123,8 +123,9 @@ def native_schemas() -> Json:
     }
     hints: Json = {
         "errors": described(list_of(ref("Problem")), "All problems where there are several."),
-        "limit": described(NUMBER, "With 413: bytes, or seconds."),
-        "retry_after_s": described(SECONDS, "With 503: when to come again."),
+        "limit": described(NUMBER, "With 413: bytes, or seconds; with 429: of what the message names."),
+        "used": described(NUMBER, "With 429: how much of that the client has."),
+        "retry_after_s": described(SECONDS, "With 429 and 503: when to come again."),
         "ways_out": described(list_of(TEXT), "With model_unavailable: what an administrator can do."),
     }
     return {

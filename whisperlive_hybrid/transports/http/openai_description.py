@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from whisperlive_hybrid.transports.http.describing import (
+    FAULTS,
     FLAG,
     MAYBE_TEXT,
     NUMBER,
-    OPENAI_FAULTS,
     PLAIN_TEXT,
     SECONDS,
     SEGMENT_FIELDS,
@@ -28,7 +28,7 @@ from whisperlive_hybrid.transports.http.describing import (
 from whisperlive_hybrid.transports.http.option import Option
 
 _ELSEWHERE = "Also without /v1, and with /openai or /openai/v1 in its place."
-_KEY_FAULTS = ("401", "403")
+_KEY_FAULTS = ("401", "403", "429")
 
 
 def openai_paths(transcription: Iterable[Option], translation: Iterable[Option]) -> Json:
@@ -73,7 +73,7 @@ def _audio(
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
         "responses": {
             "200": {"description": "As response_format and stream say.", "content": content},
-            **faults("OpenAIError", *OPENAI_FAULTS),
+            **faults("OpenAIError", *FAULTS),
         },
     }
 

@@ -55,7 +55,7 @@ def whisper_cpp_paths(options: Iterable[Option]) -> Json:
                 "requestBody": {"required": True, "content": {form: {"schema": name} for form in forms}},
                 "responses": {
                     "200": {"description": "It is in memory.", "content": PLAIN_TEXT},
-                    **faults("CppError", "400", "401", "403", "408", "413", "500", "503"),
+                    **faults("CppError", "400", "401", "403", "408", "413", "429", "500", "503"),
                 },
             }
         },
