@@ -21,6 +21,7 @@ from tests.support.api_server import STORAGES, api_server
 from tests.support.clips import clips, words
 from tests.support.http_server import HttpServer, wait_until
 from whisperlive_hybrid.errors import DiskFull
+from whisperlive_hybrid.storage.faults import StoreFailed
 from whisperlive_hybrid.storage.ids import is_id
 
 pytestmark = pytest.mark.timeout(300)
@@ -280,6 +281,27 @@ def test_a_request_is_answered_while_nothing_can_be_recorded(
     assert len(logged) == 1
     monkeypatch.undo()
     assert {job["job_id"] for job in jobs(client)} >= set(ids)
+
+
+def test_what_was_recorded_after_all_is_no_obstacle(
+    server: HttpServer, client: httpx.Client, flac: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection to the database breaks, but only after it has done what was asked."""
+    service = server.services.jobs
+    assert service is not None
+    write = service.database.write
+
+    async def broken(work: Any) -> None:
+        await write(work)
+        raise StoreFailed("The storage failed.")
+
+    monkeypatch.setattr(service.database, "write", broken)
+    id = DOORS["/transcribe"](client, flac).headers["x-job-id"]
+    assert not server.call(service.direct.record())
+    monkeypatch.undo()
+    assert server.call(service.direct.record())
+    assert not service.direct.knows(id)
+    assert client.get(f"/api/jobs/{id}").json()["state"] == "done"
 
 
 def test_a_file_that_is_to_be_kept_becomes_a_clip(server: HttpServer, client: httpx.Client, flac: bytes) -> None:

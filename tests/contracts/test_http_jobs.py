@@ -188,6 +188,21 @@ def test_who_waits_need_not_wait_for_the_jobs_of_others(server: HttpServer, clie
             client.post(f"/api/jobs/{id}/cancel")
 
 
+def test_a_short_request_is_answered_while_long_jobs_go_on(server: HttpServer, client: httpx.Client) -> None:
+    """Nothing is held up here: windows of the jobs are heard by the real model, and those of requests before them."""
+    clip = clip_id(client, TALK)
+    slow = {"condition_on_previous_text": True, "beam_size": 20}
+    fresh = {"Cache-Control": "no-cache"}
+    filed = [client.post("/api/jobs", json={"clip_id": clip, **slow}, headers=fresh).json() for _ in range(3)]
+    long = [each["job_id"] for each in filed]
+    wait_until(lambda: all(job(client, id)["stage"] == "transcribing" for id in long[:2]))
+    answer = client.post("/transcribe", files={"file": CLIP.path.read_bytes()}, data={"language": "en"})
+    assert words(answer.json()["segments"][0]["text"]) == words(CLIP.text)
+    assert job(client, long[2])["state"] == "queued", "the jobs before it have their turns still"
+    for id in long:
+        client.post(f"/api/jobs/{id}/cancel").raise_for_status()
+
+
 def test_a_running_job_is_cancelled_at_once_and_tried_again(server: HttpServer, client: httpx.Client) -> None:
     id = file(client, clip_id(client, TALK), options={"condition_on_previous_text": True, "beam_size": 19})
     wait_until(lambda: job(client, id)["stage"] == "transcribing")

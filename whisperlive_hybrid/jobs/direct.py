@@ -247,9 +247,10 @@ class DirectJobs:
         known = [_held(row, until) for job, row in todo if job.written]
         for job, _ in todo:
             job.changed = False  # what changes while it is written is written again
+        unsure = self._failing  # a connection may break after all was committed
 
         async def work(connection: AsyncConnection) -> None:
-            await direct.record_direct(connection, self._lease, new, known)
+            await direct.record_direct(connection, self._lease, new, known, unsure=unsure)
             for owner, audio_s in sorted(heard):  # so that no two processes wait for each other
                 await charge(connection, owner, audio_s, self._clock())
 
@@ -274,7 +275,7 @@ class DirectJobs:
             log.warning("requests are answered, but what becomes of them cannot be recorded: %s", error.message)
         for job in jobs:
             job.changed = True
-        over = [id for id, job in self._jobs.items() if job.row.state in OVER]
+        over = [id for id, job in self._jobs.items() if job.row.state in OVER and not job.written]
         for id in over[: max(0, len(over) - MOST_UNWRITTEN)]:
             del self._jobs[id]
 

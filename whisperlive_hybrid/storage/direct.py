@@ -34,11 +34,15 @@ _CHANGING: Final = (
 
 
 async def record_direct(
-    connection: AsyncConnection, lease: str, new: Sequence[JobRow], known: Sequence[JobRow]
+    connection: AsyncConnection, lease: str, new: Sequence[JobRow], known: Sequence[JobRow], *, unsure: bool = False
 ) -> None:
-    """Write rows that are not there yet, and what has become of others, which `lease` holds."""
-    await insert_jobs(connection, new)
-    for row in known:
+    """Write rows that are not there yet, and what has become of others, which `lease` holds. `unsure`: some of the new
+    ones may be there all the same."""
+    there: set[str] = set()
+    if unsure:
+        there = set((await connection.execute(select(job.c.id).where(job.c.id.in_([r.id for r in new])))).scalars())
+    await insert_jobs(connection, [row for row in new if row.id not in there])
+    for row in (*known, *(row for row in new if row.id in there)):
         mine = (job.c.id == row.id, job.c.lease == lease, job.c.state.in_(_OPEN))
         await connection.execute(update(job).where(*mine).values({name: getattr(row, name) for name in _CHANGING}))
 
