@@ -80,8 +80,8 @@ def register(n_blocks: int, scratch: Path) -> int:
         ["rows of requests", "median ms", "p95 ms", "ratio of medians", "CPU ms a request"],
         rows,
         [
-            f"Blocks of {BLOCK} requests in turn; every row was there in the end. CPU: of the server, its threads, and the "
-            "processes that decode."
+            f"Blocks of {BLOCK} requests in turn; every row was there in the end. CPU: of the server and "
+            "of the processes that decode."
         ],
     )
     return 0 if percentile(found["with rows"], 50) / base <= 1.03 else 1

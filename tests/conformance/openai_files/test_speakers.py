@@ -46,12 +46,13 @@ def asked(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> list[SpeakerOp
     options_seen: list[SpeakerOptions | None] = []
 
     async def dialogue(
-        self: Any, path: Any, options: FileOptions, *, on_segments: Callable[[Any], None] = lambda _: None, **more: Any
+        self: Any, path: Any, options: FileOptions, *, on_segments: Callable[[Any], None] | None = None, **more: Any
     ) -> Transcript:
         options_seen.append(options.diarization)
         nameless = [replace(segment, speaker=None) for segment in DIALOGUE]
-        on_segments(nameless[:1])
-        on_segments(nameless[1:])
+        if on_segments is not None:
+            on_segments(nameless[:1])
+            on_segments(nameless[1:])
         return Transcript(DIALOGUE, "en", 1.0, 2.911, 2.0, "digits", options, n_tokens=7)
 
     monkeypatch.setattr(type(server.services.pipeline), "transcribe", dialogue)
