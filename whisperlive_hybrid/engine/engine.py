@@ -35,6 +35,8 @@ State = Literal["loading", "ready", "draining", "failed"]
 
 HOPELESS_DEATHS = 6
 """Batches that raise in a row before the engine counts as failing. One bad window is tried twice, so this is three."""
+REST_S = 60.0
+"""A device that had nothing to do for so long gives back what its batches have used."""
 _SHORTEST_FRAMES = 2
 """Less audio than this holds no sound that the encoder could see."""
 
@@ -105,6 +107,7 @@ class Engine:
             running=lambda: self._worker.running_model,
         )
         self._starting: asyncio.Task[None]
+        self._resting: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         options = self.options
@@ -125,12 +128,14 @@ class Engine:
         self._live_features = ThreadPoolExecutor(2, thread_name_prefix="live features")
         self._file_features = ThreadPoolExecutor(2, thread_name_prefix="file features")
         self._starting = asyncio.create_task(self._start(self._shelf.start(self.device)), name="start engine")
+        self._resting = asyncio.create_task(self._give_back_when_idle(), name="give memory back")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.state = "draining"
-        self._starting.cancel()
-        await asyncio.gather(self._starting, return_exceptions=True)
+        for task in (self._starting, self._resting):
+            task.cancel()
+        await asyncio.gather(self._starting, self._resting, return_exceptions=True)
         await self._shelf.stop_loading()
         await asyncio.to_thread(self._worker.stop)
         self._live_features.shutdown(wait=False, cancel_futures=True)
@@ -271,6 +276,17 @@ class Engine:
             self._loop.call_soon_threadsafe(_settle, future, result)
         except RuntimeError:
             log.debug("a result came after the loop had closed")
+
+    async def _give_back_when_idle(self) -> None:
+        """After every stretch of work, once: what was freed is kept for the next batch, but not for ever."""
+        given_back_at = 0
+        while True:
+            before = self._worker.batches
+            await asyncio.sleep(REST_S)
+            idle = self._worker.batches == before and not self._worker.running_model
+            if idle and before != given_back_at:
+                given_back_at = before
+                await asyncio.to_thread(memory.return_freed_memory, collect=False)
 
     async def _start(self, loading: asyncio.Task[None]) -> None:
         try:

@@ -21,6 +21,7 @@ from whisperlive_hybrid.engine.device import Device
 from whisperlive_hybrid.engine.features import content_frames, frames_for
 from whisperlive_hybrid.engine.gate import UNMEASURED, Gate, find_gate, read_gate
 from whisperlive_hybrid.engine.hypothesis import Hypothesis
+from whisperlive_hybrid.engine.memory import return_freed_memory
 from whisperlive_hybrid.engine.registry import Loaded
 from whisperlive_hybrid.engine.whisper import WhisperBackend
 from whisperlive_hybrid.engine.window import Lane, Window
@@ -103,6 +104,7 @@ def open_warm(located: models.Located, device: Device, cache: Path | None = None
     model = open_model(located, device, cache)
     try:
         warm_up(model.backend)
+        return_freed_memory()  # a loader's buffers; what a batch frees is kept
     except RuntimeError as error:
         model.backend.close()
         raise ModelUnavailable(

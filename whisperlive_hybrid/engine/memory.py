@@ -34,9 +34,13 @@ def keep_freed_memory() -> None:
         set_option(option, value)
 
 
-def return_freed_memory() -> None:
-    """Give what is free back to the system; a model's worth of it is worth a call. Without glibc nothing happens."""
-    gc.collect()
+def return_freed_memory(*, collect: bool = True) -> None:
+    """Give what is free back to the system; a model's worth of it is worth a call. Without glibc nothing happens.
+
+    `collect` garbage before, which holds up all threads for some tens of milliseconds.
+    """
+    if collect:
+        gc.collect()
     trim = _c_function("malloc_trim")
     if trim is not None:
         trim(0)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 
 from whisperlive_hybrid.engine.backend import Backend, LanguageProbabilities, Request
 from whisperlive_hybrid.engine.features import Features, content_frames
@@ -60,6 +61,8 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.running_model: str | None = None
         """Whose batch runs just now."""
+        self.batches = 0
+        """Those that have ended."""
         self.deaths = 0
         """Batches that raised."""
         self.deaths_in_a_row = 0
@@ -96,7 +99,9 @@ class Worker:
             self._jobs[job.window.id] = job
             gone = [self._jobs.pop(w.id) for w in replaced]
         _supersede(gone)
-        job.features.add_done_callback(lambda _: self._receive_features(job))
+        # By number: a future keeps its callbacks, and one that held the job would hold itself and megabytes with it
+        # until the collector comes by.
+        job.features.add_done_callback(partial(self._receive_features, job.window.id))
 
     def cancel(self, window_id: int) -> None:
         """Drop a window; its `done` is not called any more, unless it is being called just now."""
@@ -118,33 +123,41 @@ class Worker:
         with self._changed:
             return self._scheduler.capacity()
 
-    def _receive_features(self, job: Job) -> None:
+    def _receive_features(self, window_id: int, features: Future[Features]) -> None:
         """They are there, or never will be. Called in the thread that computed them, or the one that cancelled them."""
-        features = job.features
         if features.cancelled():
             return
         error = features.exception()
         with self._changed:
             if error is None:
-                self._scheduler.make_ready(job.window.id)
+                self._scheduler.make_ready(window_id)
                 self._changed.notify()
                 return
-            self._scheduler.cancel(job.window.id)
-            wanted = self._jobs.pop(job.window.id, None)
+            self._scheduler.cancel(window_id)
+            wanted = self._jobs.pop(window_id, None)
         log.error("features of a window failed", exc_info=error)
         if wanted is not None:
             wanted.done(HybridError("the window could not be prepared for the model"))
 
     def _work(self) -> None:
-        while (collected := self._collect()) is not None:
-            batch, jobs = collected
-            try:
-                self._run(batch, jobs)
-            except BadInput as error:
-                self._refuse(batch, error)
-            except Exception as error:
-                self._revive(batch, jobs, error)
-            self.running_model = None
+        while self._run_one():
+            pass
+
+    def _run_one(self) -> bool:
+        """Run the next batch, and hold nothing of it afterwards. False when it is time to end."""
+        collected = self._collect()
+        if collected is None:
+            return False
+        batch, jobs = collected
+        try:
+            self._run(batch, jobs)
+        except BadInput as error:
+            self._refuse(batch, error)
+        except Exception as error:
+            self._revive(batch, jobs, error)
+        self.running_model = None
+        self.batches += 1
+        return True
 
     def _collect(self) -> tuple[Batch, list[Job]] | None:
         """Wait for the next batch; None when it is time to end."""

@@ -17,7 +17,8 @@ import pytest
 
 from tests.support.clips import clips, words
 from tests.support.engine import make_window
-from whisperlive_hybrid.engine import models
+from whisperlive_hybrid.engine import engine as module
+from whisperlive_hybrid.engine import memory, models
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 from whisperlive_hybrid.engine.whisper import WhisperBackend
 from whisperlive_hybrid.engine.window import DecodeOptions, Lane, Window
@@ -317,7 +318,8 @@ async def test_a_model_that_cannot_be_had_pushes_no_other_out(tmp_path: Path) ->
 
 STOPPED = """
 import asyncio, threading
-from whisperlive_hybrid.engine import models
+from whisperlive_hybrid.engine import engine as module
+from whisperlive_hybrid.engine import memory, models
 from whisperlive_hybrid.engine.engine import Engine, EngineOptions
 
 downloading = threading.Event()
@@ -371,3 +373,22 @@ def test_a_closed_models_memory_goes_back_to_the_system() -> None:
     assert float(loaded) - float(before) > 76
     assert float(after) - float(before) < 40, "the weights alone are 76"
     assert torch == "False"
+
+
+async def test_memory_goes_back_once_after_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[bool] = []
+    async with Engine(DIGITS) as engine:
+        await engine.ready()
+        monkeypatch.setattr(memory, "return_freed_memory", lambda *, collect: given_back.append(collect))
+        engine._resting.cancel()
+        monkeypatch.setattr(module, "REST_S", 0.02)
+        engine._resting = asyncio.create_task(engine._give_back_when_idle())
+        await asyncio.sleep(0.1)
+        assert given_back == [], "nothing was done yet"
+        for n in (1, 2):
+            await engine.transcribe(window())
+            async with asyncio.timeout(20):
+                while len(given_back) < n:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            assert given_back == [False] * n

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import queue
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,6 +166,27 @@ def test_what_is_done_early_is_handed_out_once_whatever_becomes_of_the_rest(make
     ]
     assert bench.backend.batches == [["first"], ["a", "b", "c"], ["b"], ["c"]]
     assert bench.answers.empty()
+
+
+def test_nothing_is_left_of_a_window_for_the_collector(make: Callable[..., Bench]) -> None:
+    bench = make()
+    kept: list[weakref.ref[Any]] = []
+
+    def submit_one() -> None:
+        computed, features = np.zeros((1, 3000), np.float32), Future[Features]()
+        kept.append(weakref.ref(computed))
+        bench.submit(make_window("a"), features)
+        features.set_result(computed)
+
+    gc.disable()
+    try:
+        submit_one()
+        text(bench.next()[1])
+        bench.submit(make_window("b"))  # the worker has let go of the first batch when it runs the next
+        text(bench.next()[1])
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_out_of_memory_halves_the_batches(make: Callable[..., Bench]) -> None:
