@@ -5,11 +5,12 @@ python -m benchmarks.jobs --part long --minutes 20 --times 3 --drawn
 python -m benchmarks.jobs --part queue --clips 40
 
 Long: seconds from the end of the upload to the first segment, whether progress ever goes back, the server's memory
-above that of the loaded model, how soon a cancel stops the work, and what memory is left after a minute of rest. The file
-is sent `--times` times in a row. With `--drawn` the thresholds are those that come with the server: most windows fail
-them on this model and are drawn at random again and again, which needs the most memory. Queue: the clips are uploaded, then filed as one
-batch; the time from filing to the last result is compared with faster-whisper's over the same clips, one after another,
-with the same beam, language and temperature.
+above that of the loaded model, how soon a cancel stops the work, and what memory is left after some rest. The file is
+sent `--times` times in a row. With `--drawn` the thresholds are those that come with the server: most windows of this
+model fail them and are drawn at random again and again, which needs the most memory.
+
+Queue: the clips are uploaded, then filed as one batch; the time from filing to the last result is compared with
+faster-whisper's over the same clips, one after another, with the same beam, language and temperature.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     batch_memory_mb: int = _setting(
         0,
         "Memory that the windows decoded together may take beside the model, so that there may be fewer of them; one "
-        "always runs. 0 is 256 on a CPU and 40 % of a GPU's memory.",
+        "always runs. 0 is 192 on a CPU and 40 % of a GPU's memory.",
         unit="MiB",
         group="Models",
         ge=0,

@@ -27,9 +27,9 @@ def files(dimensions: Dimensions, number_bytes: int, batch_bytes: int, options: 
 
 
 def test_windows_by_model_and_device() -> None:
-    assert files(TINY, 4, 256 * MIB) == 6
-    assert files(TURBO, 4, 256 * MIB) == 2
-    assert files(LARGE, 4, 256 * MIB) == 1, "one always may be"
+    assert files(TINY, 4, 192 * MIB) == 4
+    assert files(TURBO, 4, 192 * MIB) == 1
+    assert files(LARGE, 4, 192 * MIB) == 1, "one always may be"
     assert files(LARGE, 2, int(0.4 * 24 * GIB)) == 23
     assert files(LARGE, 2, int(0.4 * 24 * GIB), DRAWN) == 7
     assert files(LARGE, 2, int(0.4 * 8 * GIB)) == 7

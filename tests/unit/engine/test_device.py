@@ -47,12 +47,12 @@ def test_settings_win() -> None:
 
 
 def test_memory_of_a_batch_is_given_or_a_share_of_the_gpus() -> None:
-    assert choose().batch_bytes == 256 << 20
+    assert choose().batch_bytes == 192 << 20
     assert choose(batch_mib=100).batch_bytes == 100 << 20
     assert choose(found=[gpu(24)], usable_gpus=1).batch_bytes == int(0.4 * 24 * GIB)
     assert choose(found=[gpu(24)], usable_gpus=1, batch_mib=512).batch_bytes == 512 << 20
     assert choose(usable_gpus=1).batch_bytes is None
-    assert "batches up to 8 in 256 MiB" in str(choose())
+    assert "batches up to 8 in 192 MiB" in str(choose())
 
 
 @pytest.mark.parametrize(("memory", "precision"), [(80, "float16"), (8, "float16"), (6, "int8_float16")])
