@@ -8,21 +8,24 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.clips import all_clips, clips, words
+from tests.support.clips import DATA, all_clips, clips, words
 from tests.support.http_server import http_server
 from tests.support.logging_state import logging_as_it_was
 from tests.support.server_process import ServerProcess
 from tests.support.spoken_wav import write_spoken_wav
 from tests.support.tcp_proxy import tcp_proxy
 from whisperlive_hybrid.cli import exit_codes, main
-from whisperlive_hybrid.client import JobsClient
+from whisperlive_hybrid.client import BlockingJobsClient, JobsClient
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -42,8 +45,26 @@ def own_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    settings = {"FILE_WINDOW_S": "5", "OMP_NUM_THREADS": "1", "MAX_BATCH": "1", "MAX_UPLOAD_MB": "10"}
+def website() -> Iterator[str]:
+    """The address of another server, which has the clips."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(DATA))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as there:
+        thread = threading.Thread(target=there.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{there.server_port}"
+        there.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, website: str) -> Iterator[ServerProcess]:
+    settings = {
+        "URL_ALLOW_HOSTS": website,
+        "FILE_WINDOW_S": "5",
+        "OMP_NUM_THREADS": "1",
+        "MAX_BATCH": "1",
+        "MAX_UPLOAD_MB": "10",
+    }
     with ServerProcess(tmp_path_factory.mktemp("server"), API_KEY=KEY, **settings) as running:
         yield running
 
@@ -78,22 +99,25 @@ def test_the_result_is_what_the_command_alone_would_write(
 
 
 def test_several_files_go_on_past_bad_ones_and_keep_their_order(
-    server: ServerProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: ServerProcess, website: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "notes.pdf"
     bad.write_bytes(b"%PDF-1.7 no audio in here at all")
     large = tmp_path / "large.wav"
     large.write_bytes(bytes(30_000_000))
     said = [SAID[name] for name in ("es-01", "en-01", "de-01", "en-02")]
+    by_address = SAID["en-04"]
     files = [str(bad), *(str(s.path) for s in said), str(tmp_path / "missing.mp3"), str(large)]
+    files += [f"http://{website}/{by_address.path.name}", f"http://{website}/nothing.mp3"]
     assert main(["transcribe", *files, "--server", server.http_url]) == exit_codes.SOME_FAILED
     captured = capsys.readouterr()
-    assert words(captured.out) == words(" ".join(s.text for s in said))
+    assert words(captured.out) == words(" ".join(s.text for s in [*said, by_address]))
     told = captured.err.splitlines()
     assert [line for line in told if line.startswith(f"{bad}: ")]
     assert [line for line in told if "10 MB" in line and line.startswith(f"{large}: ")]
-    assert f"{files[-2]}: there is no file 'missing.mp3'." in told
-    assert told[-1] == f"3 of 7 files failed: {bad}, {files[-2]}, {large}"
+    assert f"{files[5]}: there is no file 'missing.mp3'." in told
+    assert [line for line in told if line.startswith(f"{files[-1]}: ") and "404" in line]
+    assert told[-1] == f"4 of 9 files failed: {bad}, {files[5]}, {large}, {files[-1]}"
 
 
 def test_a_deleted_file_is_gone_from_the_server(server: ServerProcess, capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,17 +261,30 @@ def test_ctrl_c_takes_the_bar_away_and_cancels_the_job(server: ServerProcess, lo
 
 def test_a_server_that_keeps_no_clips_is_used_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(SAID[name].path) for name in ("en-08", "en-09")]
-    with http_server(tmp_path / "uploads") as plain:
+    large = tmp_path / "large.wav"
+    large.write_bytes(bytes(30_000_000))
+    with http_server(tmp_path / "uploads", max_upload_mb=10) as plain:
         call = ["transcribe", *files, "--server", plain.url, "--language", "en", "--priority", "high"]
         assert main(call) == exit_codes.OK
         assert words(capsys.readouterr().out) == words(f"{SAID['en-08'].text} {SAID['en-09'].text}")
         assert main(["transcribe", "README.md", "--server", plain.url]) == exit_codes.BAD_AUDIO
+        assert main(["transcribe", str(large), "--server", plain.url]) == exit_codes.BAD_AUDIO
+        assert "10 MB" in capsys.readouterr().err
         assert main([*call, "--detach"]) == exit_codes.FAILURE
         assert "keeps no jobs" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with http_server(tmp_path / "uploads", data_dir=tmp_path / "data", min_free_disk_mb=1e9) as full:
-        code = main(["transcribe", str(SAID["en-01"].path), "--server", full.url])
-        assert code == exit_codes.REFUSED
+def test_a_full_disk_is_told_and_a_full_queue_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Waits(Exception):
+        pass
+
+    def told(text: str) -> None:
+        raise Waits(text)
+
+    settings = {"data_dir": tmp_path / "data", "min_free_disk_mb": 1e9, "max_queued_jobs": 0}
+    with http_server(tmp_path / "uploads", url_allow_hosts="127.0.0.1:1", **settings) as full:
+        assert main(["transcribe", str(SAID["en-01"].path), "--server", full.url]) == exit_codes.REFUSED
         assert "disk" in capsys.readouterr().err
+        waits = pytest.raises(Waits, match=r"takes 0.*asking again in 30 s")
+        with BlockingJobsClient(full.url, on_wait=told) as client, waits:
+            client.submit(urls=["http://127.0.0.1:1/talk.mp3"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -249,6 +250,14 @@ def test_the_words_of_a_json_answer_are_readable_by_anyone(server: RunningServer
         CLIENTS / "curl/openai.sh", str(clip("en-02.flac").path), "verbose_json", SERVER=server.http_url, API_KEY=KEY
     )
     assert words(json.loads(answer.stdout)["text"]) == words(clip("en-02.flac").text)
+
+
+def test_the_text_of_silence_is_empty(server: RunningServer) -> None:
+    silence = io.BytesIO()
+    with wave.open(silence, "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(bytes(2 * RATE))
+    assert transcribe(silence.getvalue(), url=server.http_url, api_key=KEY, format="txt") == ""
 
 
 def test_silence_is_no_error(server: RunningServer) -> None:

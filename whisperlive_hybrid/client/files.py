@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, Final
 
 import aiohttp
 
-from .errors import ClientError, ServerUnreachable
-from .requests import Audio, OnSent, Patience, Requests, form_of, result_of
+from .errors import ServerUnreachable
+from .requests import LOST, Audio, OnSent, Patience, Requests, form_of, result_of
 
 NDJSON: Final = "application/x-ndjson"
 
@@ -102,7 +102,7 @@ async def transcribe_stream(
                             if event["type"] in ("done", "error"):
                                 return
                 lost: Exception = ConnectionError("the answer broke off")
-            except (aiohttp.ClientError, TimeoutError, ClientError) as error:
+            except LOST as error:
                 lost = error
             await requests.wait_after(lost, patience)
             yield {"type": "restarted"}

@@ -8,11 +8,9 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final
 
-import aiohttp
-
 from .errors import ClientError, JobFailed
 from .job_records import Clip, Filed, Job, JobPage
-from .requests import Audio, OnSent, Patience, Requests
+from .requests import LOST, Audio, OnSent, Patience, Requests
 
 Event = dict[str, Any]
 OnProgress = Callable[[Job], None]
@@ -118,10 +116,13 @@ class JobsClient:
                 query={"format": "ndjson"},
                 headers={"Last-Event-ID": str(n_segments)} if n_segments else {},
             )
+            told = False
             try:
                 async with aclosing(lines):
                     async for event in lines:
-                        patience.start()
+                        if told:  # the first one tells how it stands, and not that anything goes on
+                            patience.start()
+                        told = True
                         if event["type"] == "error" and not (await self.get(job_id)).over:
                             break  # of the stream, not of the job
                         if event["type"] == "segment":
@@ -130,7 +131,7 @@ class JobsClient:
                         if event["type"] in ("done", "error"):
                             return
                 lost: Exception = ConnectionError("the stream of events ended")
-            except (aiohttp.ClientError, TimeoutError, ClientError) as error:
+            except LOST as error:
                 lost = error
             await self._requests.wait_after(lost, patience)
 

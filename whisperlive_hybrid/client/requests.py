@@ -31,8 +31,10 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _AWAY: Final = frozenset({502, 503, 504})
 """What a proxy says whose server is being started again, and what that says itself."""
 _BYTES: Final = "application/octet-stream"
-_HOPELESS: Final = frozenset({"no_storage"})
-"""Codes of a 503 that waiting does not help."""
+_PASSING: Final = frozenset({"error", "draining", "shutting_down", "loading", "full", "storage_busy", "storage_failed"})
+"""Codes of a 503 that is over some time; `error` is none of ours: a proxy's."""
+LOST: Final = (aiohttp.ClientError, ConnectionError, TimeoutError, ClientError)
+"""What a request may fail with that may be made again, for `Requests.wait_after` to judge."""
 
 
 class Requests:
@@ -87,7 +89,7 @@ class Requests:
                     method, self.url + path, params=query, json=body, headers=headers, timeout=timeout
                 ) as answer:
                     return await self._taken(answer)
-            except (aiohttp.ClientError, TimeoutError, ClientError) as error:
+            except LOST as error:
                 await self.wait_after(error, patience)
 
     async def send_file(
@@ -122,7 +124,7 @@ class Requests:
                     finally:
                         request.cancel()
                         await asyncio.wait([request])
-            except (aiohttp.ClientError, TimeoutError, ClientError) as error:
+            except LOST as error:
                 await self.wait_after(error, patience)
 
     async def lines(
@@ -131,7 +133,13 @@ class Requests:
         """The objects of one answer in JSON lines. Raises aiohttp.ClientError or TimeoutError when it breaks off."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
         async with self._open().request(
-            method, self.url + path, params=query, headers=headers, data=data, timeout=timeout
+            method,
+            self.url + path,
+            params=query,
+            headers=headers,
+            data=data,
+            timeout=timeout,
+            expect100=data is not None,  # one that is too large is refused before it is sent
         ) as answer:
             if answer.status >= 400:
                 await self._taken(answer)
@@ -150,8 +158,8 @@ class Requests:
             wait_s = error.retry_after_s
             if error.status == 429 and wait_s is None:
                 wait_s = _LONGEST_WAIT_S
-            hopeless = error.status not in _AWAY | {429} or error.code in _HOPELESS
-            if hopeless or (wait_s or 0.0) > LONGEST_BUSY_S or not self._reached:
+            passing = error.status == 429 or (error.status in _AWAY and error.code in _PASSING)
+            if not passing or (wait_s or 0.0) > LONGEST_BUSY_S or not self._reached:
                 raise error
             if wait_s is not None:
                 self._on_wait(f"{error.message.rstrip('.')}: asking again in {wait_s:g} s.")
@@ -161,6 +169,8 @@ class Requests:
         elif not self._reached:
             raise ServerUnreachable(f"No server answers at {self.url}: {_told(error)}.", code="unreachable") from error
         if not patience.left():
+            if isinstance(error, ClientError):
+                raise error
             raise ServerUnreachable(
                 f"No server answers at {self.url} any more: {_told(error)}.", code="unreachable"
             ) from error
@@ -257,11 +267,13 @@ def http_url(url: str) -> str:
 
 def result_of(status: int, content_type: str, body: str, headers: Mapping[str, str]) -> Any:
     """The JSON of an answer, or its text if it is none; None where it is empty. Raises ClientError for a refusal."""
+    if status == 204:
+        return None
     parsed: Any = None
     if content_type == "application/json":
         parsed = json.loads(body)
     if status < 400:
-        return body or None if parsed is None else parsed
+        return body if parsed is None else parsed
     error = parsed.get("error") if isinstance(parsed, dict) else None
     detail = error if isinstance(error, dict) else {"message": error or f"The server answered {status}."}
     retry_after = headers.get("Retry-After", "")

@@ -78,6 +78,7 @@ async def test_a_full_server_is_asked_again_when_it_says(status: int, code: str)
         (413, "file_too_large", None),
         (429, "full", "86400"),
         (503, "no_storage", None),
+        (503, "worker_lost", None),
         (507, "disk_full", None),
     ],
 )
