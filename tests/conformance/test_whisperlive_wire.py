@@ -6,18 +6,19 @@ import asyncio
 import http.client
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.support.clips import Clip, clips, words
 from tests.support.live_server import LiveServer, live_server
+from tests.support.waiting import until
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.live.runner import LiveLimits
 from whisperlive_hybrid.transports.admission import admission
@@ -28,8 +29,10 @@ LEAST = {"uid": "u", "language": "en", "task": "transcribe", "model": "digits"}
 READY = {"uid": "u", "message": "SERVER_READY", "backend": "faster_whisper"}
 END = "END_OF_AUDIO"
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[LiveServer]:
     async with live_server() as running:
         yield running
@@ -146,12 +149,6 @@ async def test_ios_cancels_without_waiting_and_its_place_is_free(server: LiveSer
     await until(lambda: server.live.n_sessions == 0)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
 # --- fields ----------------------------------------------------------------------------------------------------------
 
 
@@ -162,9 +159,9 @@ async def test_audio_formats(server: LiveServer, clip: Clip, form: str) -> None:
     assert text(heard) == words(clip.text)
 
 
-async def test_raw_pcm_input_is_the_format_of_those_who_name_none(clip: Clip) -> None:
-    async with live_server(terms=LiveTerms(raw_pcm=True)) as server:
-        heard, _ = await converse(server.url, LEAST, *frames(clip, form="int16"), END)
+async def test_raw_pcm_input_is_the_format_of_those_who_name_none(server: LiveServer, clip: Clip) -> None:
+    async with live_server(terms=LiveTerms(raw_pcm=True), beside=server) as raw:
+        heard, _ = await converse(raw.url, LEAST, *frames(clip, form="int16"), END)
     assert text(heard) == words(clip.text)
 
 
@@ -186,11 +183,9 @@ async def test_words_have_times_and_probabilities(server: LiveServer, clip: Clip
         assert word["probability"] == round(word["probability"], 4)
 
 
-async def test_translation_to_english_is_a_task() -> None:
+async def test_translation_to_english_is_a_task(server: LiveServer) -> None:
     clip = next(c for c in clips("de") if c.translation)
-    async with live_server() as server:
-        config = {**LEAST, "language": "de", "task": "translate"}
-        heard, _ = await converse(server.url, config, *frames(clip), END)
+    heard, _ = await converse(server.url, {**LEAST, "language": "de", "task": "translate"}, *frames(clip), END)
     assert clip.translation is not None
     assert text(heard) == words(clip.translation)
 
@@ -253,55 +248,58 @@ async def test_words_that_end_with_the_audio_are_completed_though_nothing_more_c
 # --- limits and keys -------------------------------------------------------------------------------------------------
 
 
-async def test_a_full_server_says_how_many_minutes_and_closes() -> None:
-    async with live_server(limits=LiveLimits(max_sessions=1, retry_after_s=90.0)) as server, connect(server.url) as one:
+async def test_a_full_server_says_how_many_minutes_and_closes(server: LiveServer) -> None:
+    limits = LiveLimits(max_sessions=1, retry_after_s=90.0)
+    async with live_server(limits=limits, beside=server) as small, connect(small.url) as one:
         await one.send(json.dumps(LEAST))
         await one.recv()
-        heard, code = await converse(server.url, {**LEAST, "uid": 7})
+        heard, code = await converse(small.url, {**LEAST, "uid": 7})
     assert (heard, code) == ([{"uid": 7, "status": "WAIT", "message": 1.5}], 1000)
 
 
-async def test_a_silent_client_is_disconnected_when_its_time_is_up_with_all_that_was_said(clip: Clip) -> None:
-    async with live_server(terms=LiveTerms(time_limit_s=1.0)) as server:
-        heard, code = await converse(server.url, LEAST, *frames(clip))
+async def test_a_silent_client_is_disconnected_when_its_time_is_up_with_all_that_was_said(
+    server: LiveServer, clip: Clip
+) -> None:
+    async with live_server(terms=LiveTerms(time_limit_s=1.0), beside=server) as hasty:
+        heard, code = await converse(hasty.url, LEAST, *frames(clip))
     assert text(heard) == words(clip.text)
     assert (heard[-1], code) == ({"uid": "u", "message": "DISCONNECT"}, 1000)
 
 
-@asynccontextmanager
-async def locked() -> AsyncIterator[LiveServer]:
-    async with live_server(admit=admission(Settings(api_key="right", _env_file=None))) as server:  # type: ignore[call-arg]
-        yield server
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def locked(server: LiveServer) -> AsyncIterator[LiveServer]:
+    """It asks for a key."""
+    admit = admission(Settings(api_key="right", _env_file=None))  # type: ignore[call-arg]
+    async with live_server(admit=admit, beside=server) as running:
+        yield running
 
 
-async def test_a_key_opens_by_header_query_and_subprotocol() -> None:
-    async with locked() as server:
-        for path, options in (
-            ("/", {"additional_headers": {"Authorization": "Bearer right"}}),
-            ("/ws?token=right", {}),
-            ("/", {"subprotocols": [Subprotocol("bearer"), Subprotocol("right")]}),
-        ):
-            heard, code = await converse(server.url, LEAST, END, path=path, **options)
-            assert (heard, code) == ([READY], 1000)
+async def test_a_key_opens_by_header_query_and_subprotocol(locked: LiveServer) -> None:
+    for path, options in (
+        ("/", {"additional_headers": {"Authorization": "Bearer right"}}),
+        ("/ws?token=right", {}),
+        ("/", {"subprotocols": [Subprotocol("bearer"), Subprotocol("right")]}),
+    ):
+        heard, code = await converse(locked.url, LEAST, END, path=path, **options)
+        assert (heard, code) == ([READY], 1000)
 
 
-async def test_without_the_key_the_handshake_is_refused() -> None:
-    async with locked() as server:
-        for path in ("/", "/?token=wrong"):
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(server.url + path)
-            answer = refused.value.response
-            assert (answer.status_code, answer.body) == (401, b"Unauthorized\n")
-            assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-
-
-async def test_a_web_page_of_somebody_else_is_refused() -> None:
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    async with live_server(admit=admission(settings)) as server:
+async def test_without_the_key_the_handshake_is_refused(locked: LiveServer) -> None:
+    for path in ("/", "/?token=wrong"):
         with pytest.raises(InvalidStatus) as refused:
-            await connect(server.url, origin=Origin("https://evil.example"))
+            await connect(locked.url + path)
+        answer = refused.value.response
+        assert (answer.status_code, answer.body) == (401, b"Unauthorized\n")
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+async def test_a_web_page_of_somebody_else_is_refused(server: LiveServer) -> None:
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    async with live_server(admit=admission(settings), beside=server) as guarded:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(guarded.url, origin=Origin("https://evil.example"))
         assert refused.value.response.status_code == 403
-        heard, _ = await converse(server.url, LEAST, END, origin=Origin("chrome-extension://abc"))
+        heard, _ = await converse(guarded.url, LEAST, END, origin=Origin("chrome-extension://abc"))
         assert heard == [READY]
 
 
@@ -334,11 +332,13 @@ async def test_a_first_message_that_is_wrong_is_answered_and_closed(
     assert word in error["message"]
 
 
-async def test_a_refused_client_that_has_sent_much_need_not_wait_for_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refused_client_that_has_sent_much_need_not_wait_for_the_close(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More frames than are read ahead stand before its answer to the close."""
     monkeypatch.setattr(listener, "CLOSE_WITHIN_S", 40.0)
-    async with live_server() as server:
-        (error,), code = await converse(server.url, {**LEAST, "task": 5}, *[bytes(4096)] * 20, close_timeout=40)
+    async with live_server(beside=server) as patient:
+        (error,), code = await converse(patient.url, {**LEAST, "task": 5}, *[bytes(4096)] * 20, close_timeout=40)
     assert (error["status"], code) == ("ERROR", 1000)
 
 
@@ -403,29 +403,26 @@ async def test_whatever_is_sent_the_connection_ends_in_an_orderly_way(server: Li
     await until(lambda: server.live.n_sessions == 0)
 
 
-async def test_a_server_that_shuts_down_tells_what_was_said_and_may_be_called_again(clip: Clip) -> None:
-    async with live_server() as server, connect(server.url) as socket:
+async def test_a_server_that_shuts_down_tells_what_was_said_and_may_be_called_again(
+    server: LiveServer, clip: Clip
+) -> None:
+    async with live_server(beside=server) as ending, connect(ending.url) as socket:
         await socket.send(json.dumps(LEAST))
         heard = [json.loads(await socket.recv())]
         for frame in frames(clip):
             await socket.send(frame)
-        await until(lambda: any(s.received == len(frames(clip)) for s in server.live._registry.sessions))
-        await asyncio.gather(server.live.drain(10.0), all_of(socket, heard))
+        await until(lambda: any(s.received == len(frames(clip)) for s in ending.live._registry.sessions))
+        await asyncio.gather(ending.live.drain(10.0), all_of(socket, heard))
         assert (text(heard), socket.close_code) == (words(clip.text), 1012)
-        refused, _ = await converse(server.url, LEAST)
+        refused, _ = await converse(ending.url, LEAST)
         assert refused[0]["status"] == "WAIT"
 
 
-def test_a_plain_request_is_no_socket_and_harms_nothing() -> None:
-    async def ask() -> int:
-        async with live_server() as server:
-            host = server.url.removeprefix("ws://")
+async def test_a_plain_request_is_no_socket_and_harms_nothing(server: LiveServer) -> None:
+    def get() -> int:
+        connection = http.client.HTTPConnection(server.url.removeprefix("ws://"), timeout=5)
+        connection.request("GET", "/")
+        return connection.getresponse().status
 
-            def get() -> int:
-                connection = http.client.HTTPConnection(host, timeout=5)
-                connection.request("GET", "/")
-                return connection.getresponse().status
-
-            return await asyncio.to_thread(get)
-
-    assert asyncio.run(ask()) == 426
+    assert await asyncio.to_thread(get) == 426
+    assert (await converse(server.url, LEAST, END))[0] == [READY]

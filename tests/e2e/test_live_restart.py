@@ -6,7 +6,6 @@ import asyncio
 import json
 import stat
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,7 @@ from tests.support.clips import Clip, clips, words
 from tests.support.encoded_audio import length_prefixed, mux, opus_packets
 from tests.support.live_server import listen, messages, pcm16
 from tests.support.server_process import ServerProcess
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Wait for a condition that other tasks bring about."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+from tests.support.waiting import until
 
 
 def conversation() -> Clip:

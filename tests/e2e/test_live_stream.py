@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.support.clips import Clip, clips, words
 from tests.support.encoded_audio import length_prefixed, mux, opus_packets
 from tests.support.live_server import Conversation, LiveServer, listen, live_server, messages, pcm16, say
+from tests.support.waiting import until
 from whisperlive_hybrid.errors import Unauthorized
 from whisperlive_hybrid.live.runner import LiveLimits
 from whisperlive_hybrid.transports.http.live_socket import live_socket
@@ -32,13 +33,6 @@ EN = "codec=pcm_s16le&language=en"
 async def server() -> AsyncIterator[LiveServer]:
     async with live_server(limits=LiveLimits(max_sessions=12, resume_s=1.0)) as running:
         yield running
-
-
-async def until(condition: Any, timeout_s: float = 10.0) -> None:
-    """Wait for a condition that other tasks bring about."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 def one() -> Clip:
@@ -456,53 +450,53 @@ async def test_another_path_names_the_right_one(server: LiveServer) -> None:
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_full_server_says_when_to_come_back() -> None:
-    async with live_server(limits=LiveLimits(max_sessions=1, retry_after_s=3.0)) as server:
-        first = await connect(f"{server.url}/ws/stream?codec=pcm_s16le")
+async def test_a_full_server_says_when_to_come_back(server: LiveServer) -> None:
+    async with live_server(limits=LiveLimits(max_sessions=1, retry_after_s=3.0), beside=server) as small:
+        first = await connect(f"{small.url}/ws/stream?codec=pcm_s16le")
         await first.recv()
-        error, close_code = await error_of(server, "?codec=pcm_s16le")
+        error, close_code = await error_of(small, "?codec=pcm_s16le")
         assert (error["code"], error["retry_after_s"], close_code) == ("full", 3.0, 1013)
         await first.close()
-        await until(lambda: server.live.n_sessions == 0)
-        assert (await say(server.url, [])).close_code == 1000
+        await until(lambda: small.live.n_sessions == 0)
+        assert (await say(small.url, [])).close_code == 1000
 
 
-async def test_an_idle_client_gets_its_last_words_and_is_closed() -> None:
-    async with live_server(limits=LiveLimits(idle_s=0.5, heartbeat_s=0.2)) as server:
+async def test_an_idle_client_gets_its_last_words_and_is_closed(server: LiveServer) -> None:
+    async with live_server(limits=LiveLimits(idle_s=0.5, heartbeat_s=0.2), beside=server) as hasty:
         clip = one()
         speech = clip.samples()[: int(clip.utterances[0][1] * 16_000)]
-        said = await say(server.url, messages(pcm16(speech)), EN, stop=False)
+        said = await say(hasty.url, messages(pcm16(speech)), EN, stop=False)
     assert words(said.text) == words(clip.text)
     assert (said.events[-1]["code"], said.close_code) == ("idle", 4408)
     assert said.of("heartbeat")
 
 
-async def test_a_server_that_shuts_down_tells_what_was_said_and_closes_1012() -> None:
-    async with live_server() as server:
+async def test_a_server_that_shuts_down_tells_what_was_said_and_closes_1012(server: LiveServer) -> None:
+    async with live_server(beside=server) as ending:
         clip = one()
         speech = clip.samples()[: int(clip.utterances[0][1] * 16_000)]
-        async with connect(f"{server.url}/ws/stream?codec=pcm_s16le&language=en") as socket:
+        async with connect(f"{ending.url}/ws/stream?codec=pcm_s16le&language=en") as socket:
             said = Conversation([json.loads(await socket.recv())])
             for message in messages(pcm16(speech)):
                 await socket.send(message)
-            await until(lambda: any(s.received == len(messages(pcm16(speech))) for s in server.live._registry.sessions))
-            await asyncio.gather(server.live.drain(10.0), listen(socket, said))
+            await until(lambda: any(s.received == len(messages(pcm16(speech))) for s in ending.live._registry.sessions))
+            await asyncio.gather(ending.live.drain(10.0), listen(socket, said))
         assert said.of("go_away")
         assert words(said.text) == words(clip.text)
         assert said.close_code == 1012
-        error, close_code = await error_of(server, "?codec=pcm_s16le")
+        error, close_code = await error_of(ending, "?codec=pcm_s16le")
         assert (error["code"], close_code) == ("shutting_down", 1012)
 
 
-async def test_who_may_not_come_in_is_told_so() -> None:
+async def test_who_may_not_come_in_is_told_so(server: LiveServer) -> None:
     def admit(headers: object, query: object, origin: str | None) -> None:
         if origin is not None:
             raise Unauthorized("not from there", code="origin_refused")
         raise Unauthorized("no key", code="key_missing")
 
-    async with live_server(admit=admit) as server:
-        error, close_code = await error_of(server, "?codec=pcm_s16le")
+    async with live_server(admit=admit, beside=server) as guarded:
+        error, close_code = await error_of(guarded, "?codec=pcm_s16le")
         assert (error["code"], close_code) == ("key_missing", 4401)
-        async with connect(f"{server.url}/ws/stream", origin="https://evil.example") as socket:  # type: ignore[arg-type]
+        async with connect(f"{guarded.url}/ws/stream", origin="https://evil.example") as socket:  # type: ignore[arg-type]
             said = await listen(socket)
         assert (said.events[0]["code"], said.close_code) == ("origin_refused", 1008)

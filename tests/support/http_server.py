@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from tests.support.waiting import wait_until
 from whisperlive_hybrid.audio.files import DecodeLimits
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.diarization.diarizer import Diarizer, DiarizerOptions
@@ -83,14 +83,6 @@ def http_server(folder: Path, *, speakers: bool = False, **settings: Any) -> Ite
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Return as soon as `condition` holds; fails when it does not come to that."""
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until, f"it did not happen in {timeout_s:g} s"
-        time.sleep(0.02)
 
 
 async def _start(stack: AsyncExitStack, settings: Settings, speakers: bool) -> tuple[HttpServices, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class LiveServer:
     url: str
     live: LiveService
     engine: Engine
+    vad: VadBatcher
 
 
 @asynccontextmanager
@@ -40,15 +41,21 @@ async def live_server(
     admit: Admit | None = None,
     terms: LiveTerms | None = None,
     listener: Listener | None = None,
+    beside: LiveServer | None = None,
 ) -> AsyncIterator[LiveServer]:
-    """A live port on loopback with the bundled model."""
-    async with Engine(EngineOptions(model="digits")) as engine, VadBatcher() as vad:
-        await engine.ready()
-        async with (
-            LiveService(engine, vad, rules=rules, limits=limits, listener=listener) as live,
-            LiveListener(live, host="127.0.0.1", port=0, terms=terms or LiveTerms(), admit=admit) as listening,
-        ):
-            yield LiveServer(f"ws://127.0.0.1:{listening.port}", live, engine)
+    """A live port on loopback with the bundled model; `beside` another one it shares that one's engine."""
+    async with AsyncExitStack() as stack:
+        if beside is None:
+            engine = await stack.enter_async_context(Engine(EngineOptions(model="digits")))
+            vad = await stack.enter_async_context(VadBatcher())
+            await engine.ready()
+        else:
+            engine, vad = beside.engine, beside.vad
+        live = await stack.enter_async_context(LiveService(engine, vad, rules=rules, limits=limits, listener=listener))
+        listening = await stack.enter_async_context(
+            LiveListener(live, host="127.0.0.1", port=0, terms=terms or LiveTerms(), admit=admit)
+        )
+        yield LiveServer(f"ws://127.0.0.1:{listening.port}", live, engine, vad)
 
 
 @dataclass
