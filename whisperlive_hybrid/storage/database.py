@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -79,7 +81,7 @@ class Database:
             await self._close()
             if isinstance(error, ModuleNotFoundError):
                 raise BadDatabase("PostgreSQL needs asyncpg: pip install 'whisperlive-hybrid[postgres]'") from error
-            if isinstance(error, SchemaTooNew | SQLAlchemyError | OSError):
+            if isinstance(error, SchemaTooNew | SQLAlchemyError | sqlite3.Error | OSError):
                 raise BadDatabase(_one_line(error)) from error
             raise
         return self
@@ -189,8 +191,19 @@ _complaint = _Complaint()
 
 def _prepare_file(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its journals the mode of the database.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    with suppress(FileExistsError):  # SQLite gives its journals the mode of the database.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    # The file keeps this. Of two that change it at once SQLite refuses one, and does not wait as for other locks.
+    until = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def _engine(url: URL) -> AsyncEngine:
