@@ -133,6 +133,14 @@ def test_azures_path_needs_no_model(server: HttpServer, clip: Clip) -> None:
     assert words(answer.json()["text"]) == words(clip.text)
 
 
+def test_a_models_name_may_be_of_any_characters(http: httpx.Client, clip: Clip) -> None:
+    missing = http.get("/v1/models/a%0Ab%C2%87")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+    files = {"file": ("audio.webm", clip.path.read_bytes())}
+    refused = http.post("/openai/deployments/a%0Ab%C2%87/audio/transcriptions", files=files)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+
+
 @pytest.mark.parametrize("model", ["whisper-1", "digits", "nope"])
 def test_every_answer_has_its_headers(http: httpx.Client, model: str) -> None:
     answer = http.get(f"/v1/models/{model}", headers={"X-Request-Id": "mine-1"})

@@ -330,7 +330,7 @@ def follow_from(request: web.Request, jobs: JobService, job_id: str) -> AsyncGen
 DOOR: Final = HttpDoor(
     "clips",
     routes,
-    paths=re.compile(r"/api/.*|/upload\+transcribe"),
+    paths=re.compile(r"/api/.*|/upload\+transcribe", re.DOTALL),
     refuse=rate_limited_refusal,
     own_key_check=re.compile(r"/api/audio/[^/]+/content"),
     describe=clips_paths,

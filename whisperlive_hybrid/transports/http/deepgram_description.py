@@ -47,7 +47,7 @@ def deepgram_paths() -> Json:
         "tags": ["Deepgram"],
         "operationId": "listenLive",
         "summary": "Live audio over a WebSocket, as Deepgram's clients speak it",
-        "responses": {"101": {"description": "A WebSocket."}, **faults("DeepgramError", "400", "401", "403")},
+        "responses": {"101": {"description": "A WebSocket."}, **faults("DeepgramError", "400", "401", "403", "426")},
     }
     return {
         "/v1/listen": {

@@ -46,7 +46,7 @@ _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MIN_AUDIO_S: Final = 0.1
 """OpenAI refuses less than that; nobody can say anything in it."""
 _PREFIXES: Final = ("/v1", "", "/openai", "/openai/v1")
-_DEPLOYMENT: Final = "/openai/deployments/{deployment:.+}"
+_DEPLOYMENT: Final = "/openai/deployments/{deployment:(?s:.+)}"
 _SLASH: Final = "{slash:/?}"
 """Some clients' base addresses, and so their paths, end with one."""
 _JSON_FORMATS: Final = ("json", "verbose_json", "diarized_json")
@@ -62,7 +62,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
     }
     gets: dict[str, _Handler] = {
         "/models": door.models,
-        "/models/{id:.+}": door.model,
+        "/models/{id:(?s:.+)}": door.model,
         "/audio/models": door.speech_models,
         "/audio/voices": door.voices,
     }
@@ -73,7 +73,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
             for prefix in (*_PREFIXES, _DEPLOYMENT)
         ),
         *(web.get(f"{prefix}{path}{_SLASH}", handler) for path, handler in gets.items() for prefix in _PREFIXES),
-        *(web.delete(f"{prefix}/models/{{id:.+}}{_SLASH}", door.delete_model) for prefix in _PREFIXES),
+        *(web.delete(f"{prefix}/models/{{id:(?s:.+)}}{_SLASH}", door.delete_model) for prefix in _PREFIXES),
     ]
 
 
@@ -221,10 +221,10 @@ def _headers(elapsed_s: float) -> Mapping[str, str]:
 DOOR: Final = HttpDoor(
     "openai",
     routes,
-    paths=re.compile(r"/(v1|openai|audio|models)(/.*)?"),
+    paths=re.compile(r"/(v1|openai|audio|models)(/.*)?", re.DOTALL),
     refuse=openai_refusal,
     headers=_headers,
     describe=lambda: openai_paths(TRANSCRIPTION_OPTIONS, TRANSLATION_OPTIONS),
-    aliases=re.compile(r"(/openai(/v1)?)?/(audio|models)(/.*)?"),
+    aliases=re.compile(r"(/openai(/v1)?)?/(audio|models)(/.*)?", re.DOTALL),
     schemas=openai_schemas,
 )

@@ -189,9 +189,9 @@ def _schemas() -> Json:
 DOOR: Final = HttpDoor(
     "openai realtime",
     routes,
-    paths=re.compile(r"(/openai)?(/v1)?/realtime(/.*)?"),
+    paths=re.compile(r"(/openai)?(/v1)?/realtime(/.*)?", re.DOTALL),
     refuse=openai_refusal,
     describe=_paths,
-    aliases=re.compile(r"(/openai(/v1)?)?/realtime(/.*)?"),
+    aliases=re.compile(r"(/openai(/v1)?)?/realtime(/.*)?", re.DOTALL),
     schemas=_schemas,
 )

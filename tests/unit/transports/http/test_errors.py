@@ -135,6 +135,7 @@ def test_openai_clients_read_the_ways_out_in_the_message() -> None:
         ("/v1/models", True),
         ("/v1", True),
         ("/openai/deployments/x/audio/transcriptions", True),
+        ("/openai/deployments/a\nb/audio/translations", True),
         ("/audio/nowhere", True),
         ("/models", True),
         ("/v1x", False),
