@@ -21,6 +21,8 @@ from whisperlive_hybrid.diarization.process import DiarizationProcess
 from whisperlive_hybrid.diarization.turns import Diarization, KnownSpeaker, SpeakerOptions
 from whisperlive_hybrid.errors import BadInput, Refused, Unavailable, WorkerLost
 
+pytestmark = pytest.mark.timeout(300)  # each process loads torch
+
 CPU = DiarizerOptions(device="cpu")
 TALK = conversation("anna", "ben", "anna", "ben", "ben", "anna")
 SILENT = np.zeros(SAMPLE_RATE, np.float32)
@@ -178,18 +180,18 @@ async def test_a_gpu_that_is_not_there_is_no_reason_to_fail_a_file() -> None:
 async def test_pyannotes_own_pipeline_from_a_local_folder(pipeline_folder: Path) -> None:
     """Each voice for 20 s: the tiny pipeline tells windows of 10 s apart."""
     anna, ben = (conversation(*[name] * 12, pause_s=0)[0][: 20 * SAMPLE_RATE] for name in ("anna", "ben"))
-    samples = np.concatenate([anna, ben, anna])
+    both, samples = np.concatenate([anna, ben]), np.concatenate([anna, ben, anna])
     options = SpeakerOptions(known=(KnownSpeaker("Ben", reference("ben")),))
     async with Diarizer(replace(CPU, model=str(pipeline_folder))) as diarizer:
         found = await diarize(diarizer, samples)
-        named = await diarize(diarizer, samples, options)
-        one = await diarize(diarizer, samples, SpeakerOptions(max_speakers=1))
+        named = await diarize(diarizer, both, options)
+        one = await diarize(diarizer, both, SpeakerOptions(max_speakers=1))
         short = await diarize(diarizer, SILENT[:4000])
         assert diarizer.model == str(pipeline_folder)
 
     assert [t.speaker for t in found.turns] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_00"]
     assert [round(t.start / 20) for t in found.turns] == [0, 1, 2]
-    assert [t.speaker for t in named.turns] == ["SPEAKER_00", "Ben", "SPEAKER_00"]
+    assert [t.speaker for t in named.turns] == ["SPEAKER_00", "Ben"]
     assert one.speakers == ("SPEAKER_00",)
     assert (short.turns, short.warning) == ((), None)
 

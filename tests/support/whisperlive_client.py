@@ -49,7 +49,7 @@ def play_file(port: int, wav: str, options: dict[str, Any]) -> dict[str, Any]:
         transcription_callback=lambda _, segments: seen.append(segments),
         **options,
     )
-    client.client.disconnect_if_no_response_for = 3
+    client.client.disconnect_if_no_response_for = 5
     began = time.monotonic()
     text = client(wav)
     return {"text": text, "took_s": time.monotonic() - began, "messages": seen}
