@@ -2,14 +2,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Processes that test: one a core, four at most, since each may have a server, a browser and torch beside it. They take
+# whole modules in the order of their names: so the short ones, tests/unit, come last, and the processes end together.
+WORKERS ?= auto
 
 .PHONY: run test lint bench docs clean
 
 run: $(STAMP)  ## install what is missing, start the server, print its address
 	$(BIN)/whisperlive-hybrid serve
 
-test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## all tests, a module at a time in each of several processes
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## style and types
 	$(BIN)/ruff check .
