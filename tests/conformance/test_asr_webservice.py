@@ -24,17 +24,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        yield http
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return next(c for c in clips("en") if c.path.stem == "en-05")
-
-
 def send(client: httpx.Client, clip: Clip, path: str = "/asr", **params: Any) -> httpx.Response:
     """As curl -F audio_file=@FILE sends it."""
     file = (clip.path.name, clip.path.read_bytes(), "audio/flac")

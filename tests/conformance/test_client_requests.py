@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.clips import Clip, clips, words
+from tests.support.clips import Clip, words
 from tests.support.encoded_audio import mux
 from tests.support.http_server import HttpServer, http_server
 from tests.support.packages import node_environment
@@ -27,17 +27,6 @@ CLIENT = Path(__file__).parent / "clients" / "vercel_ai.mjs"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
     with http_server(tmp_path_factory.mktemp("programs") / "uploads", api_key="a-key") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        yield http
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return next(c for c in clips("en") if c.path.stem == "en-05")
 
 
 def form(*parts: tuple[str, bytes]) -> bytes:

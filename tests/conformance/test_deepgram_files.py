@@ -74,11 +74,6 @@ def client(server: HttpServer) -> Iterator[httpx.Client]:
         yield http
 
 
-@pytest.fixture
-def clip() -> Clip:
-    return next(c for c in clips("en") if c.path.stem == "en-05")
-
-
 def call(server: HttpServer, **given: Any) -> dict[str, Any]:
     return run_client(**{"http": server.url, "socket": server.url, "key": "right", "call": "file", **given})
 

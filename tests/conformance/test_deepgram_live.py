@@ -34,11 +34,6 @@ def server() -> Iterator[RunningServer]:
         assert "Traceback" not in running.log.read_text()
 
 
-@pytest.fixture
-def clip() -> Clip:
-    return next(c for c in clips("en") if c.path.stem == "en-05")
-
-
 def pcm_file(folder: Path, clip: Clip, *, silence_s: float = 0.0) -> str:
     path = folder / "a.pcm"
     path.write_bytes(pcm16(clip.samples()) + bytes(round(silence_s * 16_000) * 2))

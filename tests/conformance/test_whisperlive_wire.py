@@ -38,11 +38,6 @@ async def server() -> AsyncIterator[LiveServer]:
         yield running
 
 
-@pytest.fixture
-def clip() -> Clip:
-    return next(c for c in clips("en") if c.path.stem == "en-05")
-
-
 def frames(clip: Clip, n_samples: int = 8000, form: str = "float32") -> list[bytes]:
     """The clip as a client sends it."""
     samples = clip.samples()

@@ -63,12 +63,6 @@ class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
 
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        yield http
-
-
 @contextmanager
 def standing_still(server: HttpServer, error: Exception | None = None) -> Iterator[threading.Event]:
     """Files are not worked on inside the block until the event is set; then they fail with `error` if there is one."""

@@ -33,17 +33,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def client(server: HttpServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        yield http
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return next(c for c in clips("en") if c.path.stem == "en-05")
-
-
 def send(client: httpx.Client, clip: Clip, **options: Any) -> httpx.Response:
     return client.post("/transcribe", files={"file": (clip.path.name, clip.path.read_bytes())}, data=options)
 

@@ -8,9 +8,8 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from tests.support.clips import Clip
 from tests.support.http_server import HttpServer
-from tests.support.openai_files import KEY, openai_client, openai_server, spoken
+from tests.support.openai_files import KEY, openai_client, openai_server
 
 
 @pytest.fixture(scope="package")
@@ -29,8 +28,3 @@ def client(server: HttpServer) -> Iterator[OpenAI]:
 def http(server: HttpServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as opened:
         yield opened
-
-
-@pytest.fixture
-def clip() -> Clip:
-    return spoken()
