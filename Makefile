@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Processes that test: one a core, four at most, since each may have a server, a browser and torch beside it. They take
-# whole modules in the order of their names: so the short ones, tests/unit, come last, and the processes end together.
-WORKERS ?= auto
+# Processes that test. They wait more than they compute, so two cores serve three; each may have a server, a browser and
+# torch beside it. They take whole modules in the order of their names: the short ones, tests/unit, come last, so that
+# all end at about the same time.
+WORKERS ?= 3
 
 .PHONY: run test lint bench docs clean
 
@@ -12,7 +13,7 @@ run: $(STAMP)  ## install what is missing, start the server, print its address
 	$(BIN)/whisperlive-hybrid serve
 
 test: $(STAMP)  ## all tests, a module at a time in each of several processes
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## style and types
 	$(BIN)/ruff check .
