@@ -308,6 +308,22 @@ def test_nothing_new_is_told_by_heartbeats(server: HttpServer, client: httpx.Cli
     assert kinds[-1] == "done"
 
 
+def test_a_stream_of_what_fails_ends_with_the_error(server: HttpServer, client: httpx.Client) -> None:
+    clip = clip_id(client, CLIP)
+    with standing_still(server, BadInput("Not like this.", code="wrong")) as go:
+        go.set()
+        params = {"clip_id": clip, "beam_size": 20}
+        for path, query in (("/api/transcribe/stream", {}), ("/api/transcribe", {"format": "ndjson"})):
+            answer = client.post(path, params=params | query)
+            events = [json.loads(line) for line in answer.text.splitlines()]
+            assert answer.status_code == 200
+            assert (events[-1]["type"], events[-1]["error"]["code"]) == ("error", "wrong")
+            assert not {"done", "error"} & {event["type"] for event in events[:-1]}
+        events = client.post("/api/transcribe/stream", params=params | {"format": "sse"}).text
+        assert events.rstrip().rsplit("\n\n", 1)[-1].startswith("event: error\n")
+        assert error(client.post("/api/transcribe", params=params)) == (400, "wrong")
+
+
 async def socket_events(
     server: HttpServer, id: str, slash: str = "", **more: Any
 ) -> tuple[list[dict[str, Any]], int | None]:

@@ -199,6 +199,19 @@ def test_a_full_disk_is_told_from_other_faults() -> None:
     assert isinstance(fault(OSError(5, "Input/output error")), StoreFailed)
 
 
+async def test_a_database_that_another_program_writes_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whisperlive_hybrid.storage.database.BUSY_MS", 10)
+    async with Database(f"sqlite:///{tmp_path}/a.sqlite") as database:
+        with sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreFailed) as busy:
+                await database.write(jobs.count_jobs)
+            assert await database.read(jobs.count_jobs) == {}, "readers go on"
+            other.execute("ROLLBACK")
+        assert await database.write(jobs.count_jobs) == {}
+    assert busy.value.code == "storage_busy"
+
+
 # --- clips ---
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -186,6 +187,26 @@ def test_targets_are_judged_when_they_are_dialled_too(
     guarded = settled(client, ask(client, receiver.url), "failed")
     assert guarded["last_error"] == "Only public addresses are dialled."
     assert receiver.received == []
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_name_that_leads_into_the_house_once_it_is_dialled(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is public when the job is filed and when delivery looks at it, and private for the connection itself."""
+    real, asked = socket.getaddrinfo, []
+
+    def resolve(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in ("flips.example", b"flips.example"):
+            return real(host, port, *args, **kwargs)
+        asked.append(host)
+        address = "1.1.1.1" if len(asked) < 3 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    told = settled(client, ask(client, "http://flips.example/hook"), "failed")
+    assert len(asked) == 3
+    assert (told["attempts"], told["last_error"]) == (1, "Only public addresses are dialled.")
 
 
 def test_what_is_not_there(client: httpx.Client) -> None:

@@ -24,7 +24,7 @@ from whisperlive_hybrid.storage import clips, jobs
 from whisperlive_hybrid.storage.blobs import Blobs
 from whisperlive_hybrid.storage.clips import ClipFilter
 from whisperlive_hybrid.storage.database import Database
-from whisperlive_hybrid.storage.faults import StoreFailed
+from whisperlive_hybrid.storage.faults import BlobDamaged, StoreFailed
 from whisperlive_hybrid.storage.ids import new_id
 from whisperlive_hybrid.storage.rows import ClipRow, JobRow, Page
 
@@ -177,6 +177,12 @@ class Clips:
     def content(self, row: ClipRow, start: int, end: int) -> AsyncGenerator[bytes]:
         """Bytes `start` to `end` (exclusive) of the clip. Raises StoreFailed."""
         return self.blobs.read(row.id, start, end)
+
+    async def verify(self, row: ClipRow, file: Path) -> None:
+        """Whether a file has the clip's bytes. Raises BlobDamaged."""
+        if await asyncio.to_thread(_sha256, file) != row.sha256:
+            log.error("the bytes of %s are not those that were stored", row.id)
+            raise BlobDamaged("The clip's audio is not what was stored.")
 
     async def delete(self, id: str) -> None:
         """Forget a clip, its jobs and transcripts. Raises NotFound.

@@ -15,7 +15,7 @@ from whisperlive_hybrid.errors import (
     OverLimit,
     Refused,
 )
-from whisperlive_hybrid.storage.faults import BlobMissing, StoreFailed
+from whisperlive_hybrid.storage.faults import BlobDamaged, BlobMissing, StoreFailed
 
 MAX_ATTEMPTS: Final = 4
 """Faults of ours, in a row."""
@@ -25,7 +25,7 @@ MAX_LOSSES: Final = 10
 """Processes that may die over a job before it is taken for the cause."""
 FIRST_DELAY_S: Final = 5.0
 MAX_DELAY_S: Final = 300.0
-_HOPELESS: Final = (BadInput, NotFound, ModelUnavailable, Conflict, OverLimit)
+_HOPELESS: Final = (BadInput, NotFound, ModelUnavailable, Conflict, OverLimit, BlobDamaged)
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,7 @@ class RunningJob:
             self._bell.ring(self.row.id)
 
         async with self._clips.blobs.local_file(clip.id, clip.size_bytes) as path:
+            await self._clips.verify(clip, path)
             work = asyncio.create_task(
                 self._rooms.pipeline.transcribe(
                     path,

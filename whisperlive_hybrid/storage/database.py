@@ -165,7 +165,7 @@ def fault(error: BaseException) -> StoreFailed | DiskFull:
     if "disk is full" in text or "No space left" in text:
         return DiskFull("The disk of the server's storage is full.")
     _complain(_one_line(error))
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeout) or "database is locked" in text:
         return StoreFailed("The storage is busy.", code="storage_busy")
     return StoreFailed("The storage failed; the server's log says why.")
 

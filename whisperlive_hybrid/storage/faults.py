@@ -15,3 +15,9 @@ class BlobMissing(StoreFailed):
     """The bytes of something that is recorded are not there."""
 
     code = "audio_lost"
+
+
+class BlobDamaged(StoreFailed):
+    """The bytes of something that is recorded are not those that were stored."""
+
+    code = "audio_damaged"

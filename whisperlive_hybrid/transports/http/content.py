@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import aclosing
 from typing import Final
@@ -10,8 +11,11 @@ from urllib.parse import quote
 from aiohttp import web
 
 from whisperlive_hybrid.jobs.clips import Clips
+from whisperlive_hybrid.storage.faults import BlobDamaged
 from whisperlive_hybrid.storage.rows import ClipRow
 from whisperlive_hybrid.transports.http.errors import WireError
+
+log = logging.getLogger(__name__)
 
 _RANGE: Final = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
 
@@ -44,11 +48,21 @@ async def send_content(request: web.Request, clip: ClipRow, clips: Clips) -> web
     if request.method == "HEAD":
         await response.prepare(request)
         return response
+    sent = 0
     async with aclosing(clips.content(clip, start, end)) as pieces:
         async for piece in pieces:
+            sent += len(piece)
             if not response.prepared:  # what cannot be read is told by a status of its own
                 await response.prepare(request)
             await response.write(piece)
+    if sent < end - start:
+        log.error("%s has only %d of bytes %d to %d", clip.id, sent, start, end)
+        if not response.prepared:
+            raise BlobDamaged("The clip's audio is not what was stored.")
+        # What was announced does not come: the reader is not to wait for it.
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the clip's audio is shorter than it was")
     return response
 
 
