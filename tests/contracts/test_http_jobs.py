@@ -23,9 +23,13 @@ from tests.contracts.test_http_description import check
 from tests.support.api_server import STORAGES, api_server, clip_id
 from tests.support.clips import DATA, clips, words
 from tests.support.http_server import HttpServer, wait_until
+from tests.support.stored import make_job
 from whisperlive_hybrid.errors import BadInput, WorkerLost
 from whisperlive_hybrid.jobs import retry
+from whisperlive_hybrid.jobs.stored import encode_options
+from whisperlive_hybrid.jobs.transcript import FileOptions
 from whisperlive_hybrid.storage.ids import new_id
+from whisperlive_hybrid.storage.jobs import insert_jobs
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -306,6 +310,19 @@ def test_nothing_new_is_told_by_heartbeats(server: HttpServer, client: httpx.Cli
                     go.set()
     assert kinds.count("heartbeat") >= 2
     assert kinds[-1] == "done"
+
+
+def test_a_job_whose_model_is_gone_fails_at_once_and_says_so(server: HttpServer, client: httpx.Client) -> None:
+    """It was filed when there was one."""
+    clip, jobs = clip_id(client, CLIP), server.services.jobs
+    assert jobs is not None
+    options = encode_options(FileOptions(model="/nowhere/model"))
+    row = make_job(clip, model="/nowhere/model", options=options, created_at=time.time())
+    server.call(jobs.database.write(lambda c: insert_jobs(c, [row])))
+    failed = until(client, row.id, "failed")
+    assert (failed["attempts"], failed["error"]["code"]) == (1, "model_not_found")
+    assert "/nowhere/model" in failed["error"]["message"]
+    assert error(client.get(f"/api/jobs/{row.id}/result")) == (409, "job_failed")
 
 
 def test_a_stream_of_what_fails_ends_with_the_error(server: HttpServer, client: httpx.Client) -> None:
