@@ -28,6 +28,7 @@ _SPEECH = Path(os.environ["SPOKEN_CLIP"]).read_bytes()
 _FILES = (_SPEECH, _SPEECH, _SPEECH, _wav(16_000, False), _wav(8_000, True), _wav(0, False), _SPEECH[:1000], b"RIFF")
 schemathesis.openapi.format("binary", st.sampled_from(_FILES) | st.binary(max_size=200))
 
+_rng = random.Random(1)
 _KNOWN = json.loads(os.environ.get("KNOWN_IDS", "{}"))
 
 
@@ -37,7 +38,7 @@ if _KNOWN:
     def map_path_parameters(context, path_parameters):  # type: ignore[no-untyped-def]
         """Every other id is one that there is, unless it is to be deleted; `known-ids-asked-for` tells where."""
         known = next((_KNOWN[part] for part in context.operation.path.split("/") if part in _KNOWN), None)
-        if path_parameters and known and context.operation.method.lower() != "delete" and random.random() < 0.5:
+        if path_parameters and known and context.operation.method.lower() != "delete" and _rng.random() < 0.5:
             with Path("known-ids-asked-for").open("a") as told:
                 told.write(f"{context.operation.label}\n")
             return {name: known if name == "id" else value for name, value in path_parameters.items()}
