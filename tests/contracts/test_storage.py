@@ -553,6 +553,8 @@ async def test_lists_of_jobs(database: Database) -> None:
     assert await database.read(lambda c: jobs.get_batch(c, of.id)) == of
     assert await database.read(lambda c: jobs.jobs_of_batch(c, of.id)) == [member]
     assert await database.read(jobs.count_jobs) == {"queued": 3, "failed": 1}
+    assert await database.read(lambda c: jobs.count_jobs(c, kept=True)) == {"queued": 3, "failed": 1}
+    assert await database.read(lambda c: jobs.count_jobs(c, kept=False)) == {}
     latest = await database.read(lambda c: jobs.latest_jobs(c, [str(a.clip_id), str(other.clip_id), "x"]))
     assert {k: v.id for k, v in latest.items()} == {a.clip_id: member.id, other.clip_id: other.id}
     assert await database.write(lambda c: jobs.delete_job(c, member.id))

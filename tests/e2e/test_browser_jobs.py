@@ -227,6 +227,22 @@ def test_reload_in_the_middle(page: Page) -> None:
     assert page.errors == []
 
 
+def test_requests_of_others_are_listed_apart(page: Page) -> None:
+    page.evaluate(
+        "(async () => { const sample = await (await fetch('static/sample.flac')).blob();"
+        " const body = new FormData(); body.append('file', sample, 'sample.flac');"
+        " await fetch('transcribe', { method: 'POST', body }); })()"
+    )
+    press(page, "Requests")
+    page.wait_for("document.querySelector('.job')?.innerText.includes('Request to /transcribe')")
+    page.click(".job .name")
+    page.wait_for("document.querySelector('#job-state').innerText === 'Done'")
+    page.wait_for("document.querySelector('#job-empty').innerText.includes('keeps neither')")
+    page.evaluate("location.hash = ''")
+    page.wait_for("document.querySelector('.job') === null && !document.querySelector('#empty').hidden")
+    assert page.errors == []
+
+
 def test_what_is_refused_is_said_by_name_and_the_rest_goes_on(page: Page, tmp_path: Path) -> None:
     notes = tmp_path / "notes.mp3"
     notes.write_text("no audio at all")
@@ -285,6 +301,17 @@ def test_it_goes_on_after_the_server_was_restarted(browser: Browser, tmp_path: P
     with running_server(ports=(ports[0], ports[1]), DATA_DIR=data):
         page.wait_for("document.querySelector('#connection').innerText === ''", 60)
         assert page.evaluate(state(CLIP.path.name)) == "done"
+        page.goto("about:blank")
+
+
+def test_a_server_that_keeps_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with running_server(DATA_DIR="", XDG_DATA_HOME=str(blocked)) as server:
+        page = browser.page(f"{server.http_url}/jobs")
+        page.wait_for("document.querySelector('#no-storage').checkVisibility()")
+        assert "keeps no clips" in page.text("#no-storage")
+        assert not page.evaluate("document.querySelector('#choose').checkVisibility()")
         page.goto("about:blank")
 
 

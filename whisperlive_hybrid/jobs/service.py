@@ -186,7 +186,7 @@ class JobService:
             batches = list(dict.fromkeys(row.batch_id for row in found.items if row.batch_id is not None))
             totals = await jobs.batch_totals(c, batches) if batches else []
             totals.sort(key=lambda each: each.row.id, reverse=True)
-            return found, await self._views(c, found.items), totals, await jobs.count_jobs(c)
+            return found, await self._views(c, found.items), totals, await jobs.count_jobs(c, which.kept)
 
         found, views, totals, counts = await self.database.read(work)
         return Page(tuple(views), found.after), totals, counts

@@ -84,9 +84,11 @@ async def latest_jobs(connection: AsyncConnection, clip_ids: Sequence[str]) -> d
     return {row.clip_id: to_job(row) for row in rows}
 
 
-async def count_jobs(connection: AsyncConnection) -> dict[str, int]:
-    """How many jobs there are in each state that any is in."""
-    rows = await connection.execute(select(job.c.state, func.count()).group_by(job.c.state))
+async def count_jobs(connection: AsyncConnection, kept: bool | None = None) -> dict[str, int]:
+    """How many jobs there are in each state that any is in; `kept`: only those that are, or are not."""
+    rows = await connection.execute(
+        select(job.c.state, func.count()).where(*_conditions(JobFilter(kept=kept))).group_by(job.c.state)
+    )
     return {state: n for state, n in rows}
 
 

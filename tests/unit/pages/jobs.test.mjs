@@ -29,7 +29,7 @@ for (const [job, line] of [
   [{ state: 'queued', queue_place: 12 }, 'Waiting: 12 before it'],
   [{ state: 'queued', queue_place: null }, 'Waiting'],
   [{ state: 'queued', attempts: 1, queue_place: 0, error: { message: 'lost' } }, 'Trying again soon (1 failed)'],
-  [{ state: 'running', stage: 'decoding', done_s: 0, clip_id: null }, 'Fetching the file'],
+  [{ state: 'running', stage: 'decoding', done_s: 0, clip_id: null, source_url: 'https://x' }, 'Fetching the file'],
   [{ state: 'running', stage: 'decoding', done_s: 0, clip_id: 'clip' }, 'Reading the file'],
   [{ state: 'running', stage: 'transcribing', done_s: 5, progress: 0.299, seconds_left: 65 }, '29 %, 1 min left'],
   [{ state: 'running', stage: 'transcribing', done_s: 5, progress: 0.3, seconds_left: null }, '30 %'],
@@ -54,6 +54,7 @@ test('what things are called', () => {
   assert.equal(nameOf({ name: null, source_url: 'https://x.org/', job_id: ID }), 'x.org');
   assert.equal(nameOf({ name: null, source_url: 'https://x/%E0%A4%A', job_id: ID }), 'https://x/%E0%A4%A');
   assert.equal(nameOf({ name: null, source_url: null, job_id: ID }), ID);
+  assert.equal(nameOf({ name: null, source_url: null, job_id: ID, kept: false, route: '/transcribe' }), 'Request to /transcribe');
   assert.equal(batchName({ name: '', counts: { done: 2, failed: 1 } }), '3 files');
   assert.equal(speakerName('SPEAKER_01'), 'Speaker 2');
   assert.equal(speakerName('Anna'), 'Anna');

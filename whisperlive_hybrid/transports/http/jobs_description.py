@@ -64,7 +64,9 @@ def jobs_paths() -> Json:
         "jobs batches counts after",
         jobs=list_of(ref("Job")),
         batches=described(list_of(ref("BatchSummary")), "That these jobs are of."),
-        counts=described({"type": "object", "additionalProperties": WHOLE}, "Of all jobs, by state."),
+        counts=described(
+            {"type": "object", "additionalProperties": WHOLE}, "Of all jobs by state; with `kept`, of such."
+        ),
         after=MAYBE_TEXT,
     )
     return {

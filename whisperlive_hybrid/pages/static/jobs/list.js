@@ -121,11 +121,12 @@ export class JobList {
 
   _path() {
     const { state, batch } = this.filter;
-    return `api/jobs?limit=${PAGE}${state ? `&state=${state}` : ''}${batch ? `&batch_id=${batch}` : ''}`;
+    const which = state === 'requests' ? '&kept=false' : `&kept=true${state ? `&state=${state}` : ''}`;
+    return `api/jobs?limit=${PAGE}${which}${batch ? `&batch_id=${batch}` : ''}`;
   }
 
   _take({ batches, counts }) {
-    this.counts = counts;
+    if (this.filter.state !== 'requests') this.counts = counts;
     for (const batch of batches) this.batches.set(batch.job_id, batch);
   }
 
@@ -183,7 +184,7 @@ export class JobList {
     reason.hidden = !why;
     this._tools(row, job.state, () => [
       isActive(job) && button('Cancel', () => this.actions.cancel(job.job_id), { 'aria-label': `Cancel ${name}` }),
-      ['failed', 'cancelled'].includes(job.state) && button('Retry', () => this.actions.retry(job.job_id), { 'aria-label': `Retry ${name}` }),
+      job.kept && ['failed', 'cancelled'].includes(job.state) && button('Retry', () => this.actions.retry(job.job_id), { 'aria-label': `Retry ${name}` }),
       !isActive(job) && button('Delete', () => this.actions.remove(this.jobs.get(job.job_id) ?? job), { 'aria-label': `Delete ${name}`, className: 'quietly' }),
     ]);
     return element;

@@ -12,7 +12,7 @@ import { Search } from './search.js';
 import { Sending, forget, sentBefore } from './sending.js';
 import { batchName, nameOf, stateWord, troubleOf } from './wording.js';
 
-const STATES = ['', 'queued', 'running', 'done', 'failed', 'cancelled'];
+const STATES = ['', 'queued', 'running', 'done', 'failed', 'cancelled', 'requests'];
 
 const api = new Api(location.href.replace(/[?#].*$/, '').replace(/[^/]*$/, ''), () => $('key').value);
 const notice = new Notice($('notice'));
@@ -54,15 +54,15 @@ function drawAround() {
     const n = state ? (list.counts[state] ?? 0) : total;
     each.setAttribute('aria-pressed', String(route.state === state));
     say(each.lastElementChild, n ? String(n) : '');
-    each.hidden = Boolean(state) && !n && route.state !== state;
+    each.hidden = Boolean(state) && state !== 'requests' && !n && route.state !== state;
   }
   const batch = list.batches.get(route.batch);
   $('batch-only').hidden = !route.batch;
   say($('batch-only-name'), batch ? batchName(batch) : '');
   const nothing = list.loaded && !list.jobs.size;
-  $('empty').hidden = !nothing || Boolean(route.state || route.batch) || total > 0;
+  $('empty').hidden = !nothing || Boolean(route.state || route.batch);
   $('empty-filter').hidden = !nothing || $('empty').hidden === false;
-  say($('empty-filter-word'), route.state ? stateWord(route.state).toLowerCase() : 'here');
+  say($('empty-filter-word'), route.state === 'requests' ? 'one that somebody waits for' : route.state ? stateWord(route.state).toLowerCase() : 'here');
   const active = (list.counts.queued ?? 0) + (list.counts.running ?? 0);
   document.title = `${active ? `(${active}) ` : ''}${opened.job ? `${nameOf(opened.job)} · ` : ''}Jobs · WhisperLive Hybrid`;
 }

@@ -8,6 +8,7 @@ import { TranscriptView } from './transcript-view.js';
 const RETRY_MS = [1000, 2000, 4000, 8000];
 const FORMATS = [['txt', 'Text'], ['srt', 'Subtitles'], ['vtt', 'Web subtitles'], ['tsv', 'Table'], ['json', 'JSON with times'], ['ndjson', 'Lines of JSON']];
 const STEP_S = 5;
+const UNKEPT = 'Whoever sent this request waits for its answer, or has it. The server keeps neither its audio nor its text.';
 
 export class Opened {
   /** @param {{api: import('./api.js').Api, actions: object, news: (job: object) => void, route: () => object}} parts */
@@ -142,12 +143,12 @@ export class Opened {
     this._facts();
     if (first || this.toolsOf !== job.state) this._tools(job);
     if (job.clip_id) this._audio(job.clip_id);
-    const text = isActive(job) && !this.n ? (job.state === 'queued' ? 'The text appears here as soon as it is this job’s turn. You may close this page: the job goes on.' : 'The first words appear here in a moment. You may close this page: the job goes on.') : '';
+    const text = !job.kept ? UNKEPT : isActive(job) && !this.n ? (job.state === 'queued' ? 'The text appears here as soon as it is this job’s turn. You may close this page: the job goes on.' : 'The first words appear here in a moment. You may close this page: the job goes on.') : '';
     say($('job-empty'), text);
     $('job-empty').hidden = !text;
     if (job.state === 'failed' && job.error) this._trouble({ title: 'It failed', next: job.error.message, code: job.error.code });
     else $('job-trouble').hidden = true;
-    for (const each of document.querySelectorAll('#saves [data-save]')) each.disabled = each.dataset.save === 'audio' ? !job.clip_id : job.state !== 'done';
+    for (const each of document.querySelectorAll('#saves [data-save]')) each.disabled = each.dataset.save === 'audio' ? !job.clip_id : job.state !== 'done' || !job.kept;
     if (first) say($('said'), `${name}: ${stateLine(job)}`);
   }
 
@@ -165,13 +166,17 @@ export class Opened {
     const { job_id: id } = job;
     const all = [
       isActive(job) && button('Cancel', () => this.actions.cancel(id)),
-      ['failed', 'cancelled'].includes(job.state) && button('Retry', () => this.actions.retry(id)),
+      job.kept && ['failed', 'cancelled'].includes(job.state) && button('Retry', () => this.actions.retry(id)),
       !isActive(job) && button('Delete', () => this.actions.remove(this.job)),
     ];
     $('job-tools').replaceChildren(...all.filter(Boolean));
   }
 
   _finished(result) {
+    if (!result) {
+      this._took({ ...this.job, state: 'done', stage: 'done', progress: 1 });
+      return;
+    }
     const relabelled = result.segments.length !== this.n || result.segments.some((each) => each.speaker_label);
     this.result = result;
     if (relabelled) {

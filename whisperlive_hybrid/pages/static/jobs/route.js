@@ -1,6 +1,7 @@
 /** What is open, as the address has it: `#job=job_…&t=12.3`, `#q=six+nine`, `#state=failed`, `#batch=batch_…`. Pure. */
 
-const STATES = ['queued', 'running', 'done', 'failed', 'cancelled'];
+/** `requests` are jobs of which nothing is kept: somebody waits, or waited, for their answer. */
+const STATES = ['queued', 'running', 'done', 'failed', 'cancelled', 'requests'];
 
 /** @typedef {{job: string, t: number | null, q: string, state: string, batch: string}} Route */
 

@@ -1,6 +1,6 @@
 /** What the page says about jobs: their fields in, words for people out. Pure. */
 
-const STATE_WORDS = { queued: 'Waiting', running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled' };
+const STATE_WORDS = { queued: 'Waiting', running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled', requests: 'Requests' };
 
 /** 0:05, 12:34 or 1:02:03. @param {number} seconds */
 export function clock(seconds) {
@@ -37,8 +37,9 @@ export function when(iso, now) {
 }
 
 /** What people call a job. @param {{name: string | null, source_url: string | null, job_id: string}} job */
-export function nameOf({ name, source_url: url, job_id: id }) {
+export function nameOf({ name, source_url: url, job_id: id, kept, route }) {
   if (name) return name;
+  if (kept === false) return `Request to ${route}`;
   if (!url) return id;
   try {
     const { pathname, host } = new URL(url);
@@ -61,7 +62,7 @@ export function stateLine(job) {
   }
   if (state !== 'running') return stateWord(state);
   if (job.stage === 'diarizing') return 'Telling speakers apart';
-  if (job.stage === 'decoding' && !job.done_s) return job.clip_id ? 'Reading the file' : 'Fetching the file';
+  if (job.stage === 'decoding' && !job.done_s) return job.source_url && !job.clip_id ? 'Fetching the file' : 'Reading the file';
   const left = job.seconds_left === null || job.seconds_left === undefined ? '' : `, ${about(job.seconds_left)} left`;
   return `${Math.floor(job.progress * 100)} %${left}`;
 }
