@@ -87,13 +87,13 @@ def register(n_blocks: int, scratch: Path) -> int:
     return 0 if percentile(found["with rows"], 50) / base <= 1.03 else 1
 
 
-def waiting(model: Path, minutes: float, n: int, scratch: Path) -> int:
+def waiting(model: str, minutes: float, n: int, scratch: Path) -> int:
     """On an idle server, and beside long jobs."""
     data = CLIP.path.read_bytes()
     file = scratch / "long.wav"
     make_long_file(file, minutes)
     with (
-        ServerProcess(scratch / "server", model=str(model), MAX_UPLOAD_MB="2000") as server,
+        ServerProcess(scratch / "server", model=model, MAX_UPLOAD_MB="2000") as server,
         httpx.Client(base_url=server.http_url, timeout=3600) as client,
     ):
         idle = [_paused(client, data) for _ in range(n + 1)][1:]  # the first is warmer than it was
@@ -142,7 +142,9 @@ def main() -> int:
     """Print the tables; 1 when one of the limits is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("register", "waiting", "both"), default="both")
-    parser.add_argument("--size", default="tiny", help="size of the cost model (default: tiny)")
+    parser.add_argument(
+        "--size", default="tiny", help="size of the cost model (default: tiny), or digits: the bundled model"
+    )
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--requests", type=int, default=20)
@@ -153,7 +155,7 @@ def main() -> int:
         if args.part != "waiting":
             status |= register(args.blocks, folder)
         if args.part != "register":
-            model = make_cost_model(args.size, folder / args.size)
+            model = args.size if args.size == "digits" else str(make_cost_model(args.size, folder / args.size))
             status |= waiting(model, args.minutes, args.requests, folder)
     return status
 

@@ -10,8 +10,9 @@ while one batch runs the next collects, so batches grow with load and an idle de
 are ready count: a final whose features are still computed keeps its place and holds up nobody.
 
 Among files those that somebody waits for go before background work (`Window.background`), and share no batch with it.
-Once such a window has been seen, batches of background work are kept small, as they are for live audio; after
-`FILE_TURN` batches of awaited files while background work waits, one batch of that goes first.
+Batches of background work take some seconds at most (`background_batch_s`), since somebody may come at any time; once
+somebody has, they are kept as small as they are for live audio. After `FILE_TURN` batches of awaited files while
+background work waits, one batch of that goes first.
 
 Files cannot starve: after `FILE_TURN` batches of live audio while a file waits, one file batch goes first. Files cannot
 hold up live audio: once live audio has been seen, a file batch is kept so small that, by the times measured so far, it
@@ -113,6 +114,8 @@ class SchedulerLimits:
     file_batch_s: float = 1.0
     """Seconds that a batch of files may take while there is live audio; one of background work while files are awaited,
     too."""
+    background_batch_s: float = 5.0
+    """Seconds that a batch of background work may take when nothing else is there: so long the next one may wait."""
 
 
 class Scheduler:
@@ -281,14 +284,16 @@ class Scheduler:
 
     def _batch_size(self, first: _Entry, now: float) -> int:
         key = first.key
-        last = max(self._last_live, self._last_awaited) if first.window.background else self._last_live
+        background = first.window.background
+        last = max(self._last_live, self._last_awaited) if background else self._last_live
         nobody_waits = now - last > LIVE_MEMORY_S
         most = min(self._max_batch, key.fits)
         urgent = key.lane is not Lane.FILE and first.window.deadline <= now + SOON_S
-        if urgent or nobody_waits:
+        if urgent or (nobody_waits and not background):
             return most
+        batch_s = self.limits.background_batch_s if nobody_waits else self.limits.file_batch_s
         each = self._window_s.get((key.model, key.lane))
-        size = _FIRST_FILE_BATCH if each is None else int(self.limits.file_batch_s / each)
+        size = _FIRST_FILE_BATCH if each is None else int(batch_s / each)
         return max(1, min(most, size))
 
     def _finish(self, window: Window) -> _Entry | None:

@@ -236,12 +236,21 @@ def test_background_batches_are_short_while_files_are_awaited() -> None:
             add(s, background(f"job {i}"))
 
     fill()
-    assert len(run(s, takes=4.0)) == 8  # half a second each
+    assert len(run(s, takes=1.0)) == 2  # nothing was measured
+    assert len(run(s, takes=3.0)) == 6  # half a second each
     add(s, make_window("awaited", Lane.FILE), 10.0)
     run(s, 10.0, takes=0.5)
     fill()
     assert len(run(s, 11.0, takes=1.0)) == 2
     assert len(run(s, 11.0 + LIVE_MEMORY_S, takes=3.0)) == 6
+
+
+def test_a_batch_of_background_work_takes_some_seconds_at_most() -> None:
+    s = a_scheduler(max_batch=8)
+    for i in range(8):
+        add(s, background(f"job {i}"))
+    assert len(run(s, takes=4.0)) == 2  # two seconds each
+    assert len(run(s, takes=4.0)) == 2  # of eight that would fit
 
 
 def test_file_batches_are_short_while_there_is_live_audio() -> None:
