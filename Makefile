@@ -26,6 +26,7 @@ bench: $(STAMP)  ## all benchmarks; prints the tables of docs/performance.md
 docs: $(STAMP)  ## write the generated parts of the docs (settings, .env.example, compatibility)
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python -m tools.compatibility_table
+	$(BIN)/python -m tools.file_page.build
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -311,6 +311,7 @@ def test_a_link_leads_to_the_jobs_with_names_that_stay_text(
         guest.wait_for("document.querySelectorAll('.text [data-start]').length > 0")
         assert words(guest.text("#panel")) == words(page.text("#panel"))
         guest.wait_for("document.querySelector('#audio').readyState > 0")
+        assert guest.evaluate("$('facts').querySelector('a').href").startswith(f"{server.url}/jobs#job=job_")
         for tab in ("text", "segments", "raw", "code"):
             guest.click(f"#tab-{tab}")
             assert guest.evaluate("document.querySelectorAll('main img').length") == 0

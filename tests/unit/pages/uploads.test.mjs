@@ -1,4 +1,4 @@
-// The file page's pure parts: its scripts that begin with "Part N, pure", taken out of the page itself.
+// The file page's pure parts, taken out of the page itself: scripts that say so in their first line.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import vm from 'node:vm';
 
 const html = readFileSync(new URL('../../../whisperlive_hybrid/pages/test_form.html', import.meta.url), 'utf8');
 const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, text]) => text);
-const pure = scripts.filter((text) => /^\s*'use strict';\s*\/\* ==== Part \d, pure/.test(text));
+const pure = scripts.filter((text) => /^\s*'use strict';\s*\/\* \w+\.js, pure/.test(text));
 const NAMES = ['pieces', 'plain', 'cues', 'srt', 'vtt', 'newRecord', 'parseRecord', 'phaseOf', 'isSameFile', 'idsIn', 'fragmentOf', 'patience', 'linesIn', 'jobIn', 'problemOf', 'told', 'shownBy', 'stateIn', 'troubleOf'];
 // No document, no storage, no clock of their own: a pure part that wants one fails here.
 const page = JSON.parse('{}');

@@ -1,0 +1,1 @@
+"""The page for files: its parts, and the one file that they become."""
