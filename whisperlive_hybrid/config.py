@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     client_requests_per_minute: int = _setting(
         0, "Requests of one client in a minute, all at once if it likes; 0 is no limit.", group="Clients", ge=0
     )
+    client_live_sessions: int = _setting(
+        0, "Live sessions at once of one client; 0 is any number.", group="Clients", ge=0
+    )
     client_queued_jobs: int = _setting(0, "Jobs of one client that wait; 0 is any number.", group="Clients", ge=0)
     client_storage_mb: float = _setting(
         0.0, "Clips of one client that are kept; 0 is any amount.", unit="MB", group="Clients", ge=0

@@ -38,7 +38,7 @@ from whisperlive_hybrid.ops.loop_lag import LoopLag
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
 from whisperlive_hybrid.storage.incoming import prepare_folder
 from whisperlive_hybrid.storage.records import RecordStore
-from whisperlive_hybrid.transports.admission import admission
+from whisperlive_hybrid.transports.admission import admission, identification
 from whisperlive_hybrid.transports.http.app import HttpServices, make_app, make_runner
 from whisperlive_hybrid.transports.live_door import LiveTerms, live_terms
 from whisperlive_hybrid.transports.websocket.listener import LiveListener
@@ -108,6 +108,7 @@ class Server:
                     port=settings.port_whisperlive,
                     terms=self.live_terms,
                     admit=admission(settings),
+                    identify=identification(settings, self.limits),
                     choose_subprotocol=accepted_subprotocol,
                 )
             )
@@ -297,6 +298,7 @@ def _pace_rules(settings: Settings) -> PaceRules:
 def _live_limits(settings: Settings) -> LiveLimits:
     return LiveLimits(
         max_sessions=settings.max_live_sessions,
+        max_per_client=settings.client_live_sessions,
         idle_s=settings.live_idle_s,
         resume_s=settings.resume_s,
         max_speed=max(1.0, settings.live_max_speed) if settings.live_max_speed else 0.0,

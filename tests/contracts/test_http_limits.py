@@ -20,6 +20,7 @@ import httpx
 import openai
 import pytest
 
+from tests.contracts.test_http_description import check
 from tests.support.clips import clips
 from tests.support.http_server import HttpServer, http_server, wait_until
 from whisperlive_hybrid.ops.clients import client_of_address
@@ -290,6 +291,14 @@ def test_every_door_says_it_in_its_own_envelope(rated: HttpServer, path: str, me
     assert int(answer.headers["Retry-After"]) == 1
     if path == "/v1/listen":
         assert answer.json()["err_code"] == "TOO_MANY_REQUESTS"
+
+
+def test_asking_for_what_is_left_is_a_request(rated: HttpServer) -> None:
+    told = httpx.get(f"{rated.url}/api/usage", headers=new_client())
+    check(told, "/api/usage", "get")
+    rate = told.json()["requests_per_minute"]
+    assert (rate["limit"], rate["used"]) == (60, 1)
+    assert 0 < rate["frees_in_s"] <= 1
 
 
 def test_pages_and_health_are_not_counted(rated: HttpServer) -> None:

@@ -210,6 +210,20 @@ def test_nothing_is_kept_of_clients_where_nothing_is_limited(tmp_path: Path) -> 
         assert server.call(database.read(owners)) == [None, None]
 
 
+def test_a_client_is_told_what_it_may_have_and_has(client: httpx.Client) -> None:
+    upload(client, CLIP)
+    answer = client.get("/api/usage")
+    check(answer, "/api/usage", "get")
+    told = answer.json()
+    assert told["client"] == "address"
+    assert told["stored_bytes"] == {"limit": round(SIZE * 2.5), "used": SIZE}
+    assert told["queued_jobs"] == {"limit": 2, "used": 0}
+    assert told["audio_s_today"]["limit"] == DAILY_S
+    assert told["requests_at_once"] == {"limit": 56, "used": 0}
+    assert told["requests_per_minute"] is told["live_sessions"] is None
+    assert client.get("/api/usage", headers=OWNERS[1]).json()["audio_s_today"]["used"] == 0
+
+
 def test_quotas_hold_across_restarts(tmp_path: Path) -> None:
     room = {"client_storage_mb": SIZE * 1.5 / 1e6, "data_dir": tmp_path / "data"}
     statuses = []

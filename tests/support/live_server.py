@@ -19,8 +19,9 @@ from whisperlive_hybrid.live.rules import LiveRules
 from whisperlive_hybrid.live.runner import LiveLimits, LiveService
 from whisperlive_hybrid.live.speaker_tasks import Listener
 from whisperlive_hybrid.speech.vad_batcher import VadBatcher
+from whisperlive_hybrid.transports.admission import Admit, Identify
 from whisperlive_hybrid.transports.live_door import LiveTerms
-from whisperlive_hybrid.transports.websocket.listener import Admit, LiveListener
+from whisperlive_hybrid.transports.websocket.listener import LiveListener
 
 
 @dataclass
@@ -39,6 +40,7 @@ async def live_server(
     rules: LiveRules | None = None,
     limits: LiveLimits | None = None,
     admit: Admit | None = None,
+    identify: Identify | None = None,
     terms: LiveTerms | None = None,
     listener: Listener | None = None,
     beside: LiveServer | None = None,
@@ -53,7 +55,7 @@ async def live_server(
             engine, vad = beside.engine, beside.vad
         live = await stack.enter_async_context(LiveService(engine, vad, rules=rules, limits=limits, listener=listener))
         listening = await stack.enter_async_context(
-            LiveListener(live, host="127.0.0.1", port=0, terms=terms or LiveTerms(), admit=admit)
+            LiveListener(live, host="127.0.0.1", port=0, terms=terms or LiveTerms(), admit=admit, identify=identify)
         )
         yield LiveServer(f"ws://127.0.0.1:{listening.port}", live, engine, vad)
 

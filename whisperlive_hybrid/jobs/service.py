@@ -37,7 +37,7 @@ from whisperlive_hybrid.storage import clips, deliveries, direct, jobs, transcri
 from whisperlive_hybrid.storage.ids import new_id
 from whisperlive_hybrid.storage.jobs import BatchTotals, JobFilter
 from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow, Page, TranscriptRow
-from whisperlive_hybrid.storage.usage import charge, used_by
+from whisperlive_hybrid.storage.usage import Used, charge, used_by
 
 LONG_BYTES: Final = 100_000
 """Longer transcripts are read in a thread."""
@@ -136,13 +136,21 @@ class JobService:
 
     async def check_quotas(self, owner: str | None, *, new_bytes: int = 0, new_audio_s: float | None = None) -> None:
         """Whether a client may have more, as `Quotas.check`, before anything is done for it. Raises OverLimit."""
+        if owner is None:
+            return
+        used = await self.used_by(owner)
+        if used is not None:
+            self.clips.quotas.judge(used, self._clock(), new_bytes=new_bytes, new_audio_s=new_audio_s)
+
+    async def used_by(self, owner: str) -> Used | None:
+        """What a client has; None where nothing is limited, since then nobody counts it."""
         quotas = self.clips.quotas
-        if owner is not None and quotas.are_any:
-            if new_audio_s is not None and quotas.audio_s_per_day:
-                await self.direct.record()  # what was heard for this client a moment ago
-            now = self._clock()
-            used = await self.database.read(lambda c: used_by(c, owner, now))
-            quotas.judge(used, now, new_bytes=new_bytes, new_audio_s=new_audio_s)
+        if not quotas.are_any:
+            return None
+        if quotas.audio_s_per_day:
+            await self.direct.record()  # what was heard for this client a moment ago
+        now = self._clock()
+        return await self.database.read(lambda c: used_by(c, owner, now))
 
     def wake(self) -> None:
         """Jobs were queued, or were done at once."""

@@ -34,6 +34,8 @@ class Beginning:
     flush_after_s: float | None = None
     """What was said is finalized when its client has sent nothing for so long; None waits for more."""
 
+    client: str | None = None
+    """Whom it counts for; None is nobody."""
     can_resume: bool = True
     """Its client knows how to come back to it."""
 

@@ -15,6 +15,7 @@ T = TypeVar("T")
 class _Entry(Generic[T]):
     token: str
     session: T
+    client: str | None = None
     expires: float | None = None
     """When it is forgotten; None while a connection holds it."""
 
@@ -31,9 +32,9 @@ class Registry(Generic[T]):
     def __init__(self) -> None:
         self._entries: dict[str, _Entry[T]] = {}
 
-    def add(self, id: str, token: str, session: T) -> None:
-        """A new session, held by the connection that opened it."""
-        self._entries[id] = _Entry(token, session)
+    def add(self, id: str, token: str, session: T, client: str | None = None) -> None:
+        """A new session, held by the connection that opened it, which is one of `client`."""
+        self._entries[id] = _Entry(token, session, client)
 
     def find(self, id: str, token: str) -> T:
         """The session a client may continue.
@@ -95,6 +96,10 @@ class Registry(Generic[T]):
     def n_held(self) -> int:
         """Sessions that a connection holds."""
         return sum(e.expires is None for e in self._entries.values())
+
+    def n_held_by(self, client: str) -> int:
+        """Sessions that connections of this client hold."""
+        return sum(e.expires is None and e.client == client for e in self._entries.values())
 
     @property
     def n_waiting(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
-from whisperlive_hybrid.errors import HybridError, Refused
+from whisperlive_hybrid.errors import HybridError, OverLimit, Refused
 from whisperlive_hybrid.live.beginning import Beginning
 from whisperlive_hybrid.live.checkpoint import Store, pack
 from whisperlive_hybrid.live.commands import LiveOptions
@@ -46,6 +47,8 @@ class LiveLimits:
 
     max_sessions: int = 64
     """Held by a connection. As many again may wait to be resumed; the oldest gives way."""
+    max_per_client: int = 0
+    """Of these; 0 is any number."""
     idle_s: float = 60.0
     resume_s: float = 60.0
     heartbeat_s: float = HEARTBEAT_S
@@ -84,6 +87,7 @@ class LiveService:
         self._registry: Registry[RunningSession] = Registry()
         self._resuming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._opening = 0
+        self._opening_of: Counter[str | None] = Counter()
         self._draining = False
         self._gone = asyncio.Event()
         """No connection holds a session."""
@@ -139,25 +143,31 @@ class LiveService:
         idle_s: float | None = None,
         flush_after_s: float | None = None,
         any_model: bool = False,
+        client: str | None = None,
     ) -> Link:
         """A new session and its connection's hold on it. `can_resume`: its client knows how to come back to it.
         `idle_s`: how long it may send nothing, where that is not as the limits say; after `flush_after_s` of it what
-        was said is finalized. `any_model`: where that of the options cannot be had, the server's own will do.
+        was said is finalized. `any_model`: where that of the options cannot be had, the server's own will do. `client`:
+        whom it counts for.
 
-        Raises Refused (full, shutting_down), BadInput (codec), NotFound or ModelUnavailable (model).
+        Raises Refused (full, shutting_down), OverLimit (too_many_sessions), BadInput (codec), NotFound or
+        ModelUnavailable (model).
         """
         self._require_room()
+        self._require_share(client)
         self._opening += 1
+        self._opening_of[client] += 1
         try:
             beginning = await self._opener.new(options, any_model=any_model)
             beginning = dataclasses.replace(
-                beginning, idle_s=idle_s, flush_after_s=flush_after_s, can_resume=can_resume
+                beginning, idle_s=idle_s, flush_after_s=flush_after_s, can_resume=can_resume, client=client
             )
             if self._store is not None and can_resume:
                 beginning = await self._durable(beginning, self._store)
             session = self._begin(beginning)
         finally:
             self._opening -= 1
+            self._opening_of -= Counter([client])  # which leaves no zeros behind
         settings = self._settings(options, beginning.model)
         if beginning.options.model != options.model:
             settings["model_asked"] = options.model
@@ -167,7 +177,11 @@ class LiveService:
         session.receive_pace(self._pace)
         return link
 
-    async def resume(self, id: str, token: str, last_event: int) -> Link:
+    def held_by(self, client: str) -> int:
+        """Sessions that connections of this client hold, or are about to."""
+        return self._registry.n_held_by(client) + self._opening_of[client]
+
+    async def resume(self, id: str, token: str, last_event: int, *, client: str | None = None) -> Link:
         """A new connection's hold on a session; an older connection of it is closed (4410).
 
         A session that this process does not have is taken over from the one that has it, or had.
@@ -180,7 +194,7 @@ class LiveService:
             session = self._registry.get(id, token)
             restored = session is None
             if session is None:
-                session = await self._restore(id, token, last_event)
+                session = await self._restore(id, token, last_event, client)
             else:
                 session.log.rewind(last_event)
             self._registry.hold(id)
@@ -218,6 +232,18 @@ class LiveService:
             message = f"All {self._limits.max_sessions} live sessions are taken."
             raise Refused(message, retry_after_s=self._limits.retry_after_s)
 
+    def _require_share(self, client: str | None) -> None:
+        most = self._limits.max_per_client
+        if client is not None and 0 < most <= (held := self.held_by(client)):
+            raise OverLimit(
+                f"This client has {held} live sessions, of {most} that it may have at once; "
+                "begin the next when one of them has ended.",
+                code="too_many_sessions",
+                limit=most,
+                used=held,
+                retry_after_s=self._limits.retry_after_s,
+            )
+
     def _settings(self, options: LiveOptions, model: str) -> dict[str, Any]:
         """The settings in force, as `ready` tells them."""
         settings = dataclasses.asdict(options)
@@ -245,7 +271,7 @@ class LiveService:
         if self._pace_timer is None:  # nobody was there to keep it up to date
             self._advance_pace()
         session = RunningSession(beginning, self._surroundings)
-        self._registry.add(session.id, session.token, session)
+        self._registry.add(session.id, session.token, session, beginning.client)
         self._set_pace_timer()
         return session
 
@@ -268,7 +294,7 @@ class LiveService:
             if not await self._store.owns(id) and self._registry.any(id) is session:
                 self._on_lost(session)
 
-    async def _restore(self, id: str, token: str, last_event: int) -> RunningSession:
+    async def _restore(self, id: str, token: str, last_event: int, client: str | None) -> RunningSession:
         """The session as its checkpoint has it. Raises NotFound, Refused, and what Opener.restored does."""
         if self._store is None:
             raise no_such_session(id)
@@ -280,6 +306,7 @@ class LiveService:
                 raise no_such_session(id)
             try:
                 beginning = await self._opener.restored(id, token, written, last_event, self._store)
+                beginning = dataclasses.replace(beginning, client=client)
                 session = self._begin(beginning)
             except BaseException as error:
                 with suppress(HybridError):

@@ -8,9 +8,25 @@ from typing import TypeAlias
 
 from whisperlive_hybrid.config import Settings
 from whisperlive_hybrid.ops.auth import check_host, check_key, check_origin, one_value
+from whisperlive_hybrid.ops.limits import ClientLimits, check
 
 Admit: TypeAlias = Callable[[Mapping[str, str], Mapping[str, str], str | None], None]
 """(headers, query, origin): raises Unauthorized or Refused for a caller that may not come in."""
+
+Identify: TypeAlias = Callable[[Mapping[str, str], Mapping[str, str], str | None], str]
+"""(headers, query, peer address) of a caller that was let in: which client it is. Counts its request; raises OverLimit
+when it makes too many."""
+
+
+def identification(settings: Settings, limits: ClientLimits) -> Identify:
+    """Clients as the HTTP port knows them."""
+
+    def identify(headers: Mapping[str, str], query: Mapping[str, str], peer: str | None) -> str:
+        client = limits.client_of(check_key(settings, headers, query, now=time.time()), peer, headers)
+        check(limits.count(client))
+        return client
+
+    return identify
 
 
 def admission(settings: Settings) -> Admit:

@@ -154,8 +154,20 @@ class Dialect(Protocol):
         ...
 
 
-async def serve_connection(connection: Connection, dialect: Dialect, live: LiveService) -> None:
-    """Serve one client until it is gone or told everything. Never raises but on cancellation."""
+@dataclass(frozen=True, slots=True)
+class _ClientsLive:
+    """The live room for one client."""
+
+    service: LiveService
+    client: str | None
+
+
+async def serve_connection(
+    connection: Connection, dialect: Dialect, service: LiveService, client: str | None = None
+) -> None:
+    """Serve one client until it is gone or told everything. Never raises but on cancellation. `client`: whom its
+    sessions count for."""
+    live = _ClientsLive(service, client)
     link: Link | None = None
     turnstile = Turnstile(asyncio.get_running_loop().time())
     try:
@@ -187,7 +199,7 @@ async def refuse(connection: Connection, refusal: Refusal) -> None:
         await connection.close(refusal.close_code, refusal.reason)
 
 
-async def _open(connection: Connection, dialect: Dialect, live: LiveService, turnstile: Turnstile) -> Link | None:
+async def _open(connection: Connection, dialect: Dialect, live: _ClientsLive, turnstile: Turnstile) -> Link | None:
     """Read until there is a session. None when the client was gone before.
 
     Where the request itself starts one, a client still has a moment to say that it resumes another.
@@ -227,7 +239,7 @@ async def _open(connection: Connection, dialect: Dialect, live: LiveService, tur
 
 
 async def _obey(
-    commands: Sequence[Command | Reply], connection: Connection, dialect: Dialect, live: LiveService
+    commands: Sequence[Command | Reply], connection: Connection, dialect: Dialect, live: _ClientsLive
 ) -> Link | None:
     """Carry out a connection's first commands; returns the session's link if they led to one."""
     link: Link | None = None
@@ -240,7 +252,7 @@ async def _obey(
             case Start(options) if link is None:
                 link = await _new_session(options, dialect, live)
             case Resume(session, token, last_event) if link is None:
-                link = await live.resume(session, token, last_event)
+                link = await live.service.resume(session, token, last_event, client=live.client)
             case _:
                 if link is None:
                     link = await _new_session(dialect.default_start(), dialect, live)
@@ -248,9 +260,10 @@ async def _obey(
     return link
 
 
-async def _new_session(options: LiveOptions, dialect: Dialect, live: LiveService) -> Link:
-    return await live.open(
+async def _new_session(options: LiveOptions, dialect: Dialect, live: _ClientsLive) -> Link:
+    return await live.service.open(
         options,
+        client=live.client,
         can_resume=dialect.can_resume,
         idle_s=dialect.idle_s,
         flush_after_s=dialect.flush_after_s,

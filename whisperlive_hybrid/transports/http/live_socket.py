@@ -15,7 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.runner import LiveService
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
-from whisperlive_hybrid.transports.admission import Admit, admission
+from whisperlive_hybrid.transports.admission import Admit, Identify, admission, identification
 from whisperlive_hybrid.transports.connection import (
     ConnectionLost,
     Message,
@@ -108,12 +108,14 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
     if services.live is None:
         return []
     live, settings = services.live, services.settings
-    terms, admit = live_terms(settings), admission(settings)
-    return [
-        web.get(path, live_socket(door, live, terms=terms, admit=admit, choose_subprotocol=accepted_subprotocol))
-        for door in DOORS
-        for path in _spellings(door)
-    ]
+    terms, admit, identify = live_terms(settings), admission(settings), identification(settings, services.limits)
+
+    def socket(door: LiveDoor) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        return live_socket(
+            door, live, terms=terms, admit=admit, identify=identify, choose_subprotocol=accepted_subprotocol
+        )
+
+    return [web.get(path, socket(door)) for door in DOORS for path in _spellings(door)]
 
 
 def _spellings(door: LiveDoor) -> list[str]:
@@ -126,6 +128,7 @@ def live_socket(
     *,
     terms: LiveTerms,
     admit: Admit | None = None,
+    identify: Identify | None = None,
     choose_subprotocol: ChooseSubprotocol | None = None,
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The aiohttp handler of a live door."""
@@ -153,12 +156,15 @@ def live_socket(
             ration(request.transport)
         connection = HttpSocketConnection(socket, request)
         dialect = door.dialect(handshake, terms)
+        client: str | None = None
         try:
             let_in(request)
+            if identify is not None:
+                client = identify(request.headers, request.query, request.remote)
         except HybridError as error:
             await refuse(connection, dialect.refuse(error))
         else:
-            await serve_connection(connection, dialect, live)
+            await serve_connection(connection, dialect, live, client)
         return socket
 
     return handle

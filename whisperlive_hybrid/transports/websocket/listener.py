@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from whisperlive_hybrid.errors import HybridError
 from whisperlive_hybrid.live.runner import LiveService
-from whisperlive_hybrid.transports.admission import Admit
+from whisperlive_hybrid.transports.admission import Admit, Identify
 from whisperlive_hybrid.transports.connection import (
     MAX_MESSAGE_BYTES,
     ConnectionLost,
@@ -119,6 +119,7 @@ class LiveListener:
         port: int,
         terms: LiveTerms,
         admit: Admit | None = None,
+        identify: Identify | None = None,
         choose_subprotocol: ChooseSubprotocol | None = None,
     ) -> None:
         self._live = live
@@ -126,6 +127,7 @@ class LiveListener:
         self._port = port
         self._terms = terms
         self._admit = admit
+        self._identify = identify
         self._choose_subprotocol = choose_subprotocol
         self._server: Server | None = None
 
@@ -195,9 +197,14 @@ class LiveListener:
         connection = SocketConnection(socket)
         handshake = Handshake.of(socket.request.path, socket.request.headers)
         dialect = door_at(handshake.path).dialect(handshake, self._terms)
+        client: str | None = None
         try:
             self._let_in(handshake)
+            if self._identify is not None:
+                address = socket.remote_address
+                peer = str(address[0]) if isinstance(address, tuple) else None
+                client = self._identify(handshake.headers, handshake.query, peer)
         except HybridError as error:
             await refuse(connection, dialect.refuse(error))
             return
-        await serve_connection(connection, dialect, self._live)
+        await serve_connection(connection, dialect, self._live, client)
