@@ -23,7 +23,6 @@ export class Sending {
   async files(files) {
     if (!files.length) return;
     const options = this.options();
-    const stop = new AbortController();
     const items = files.map((file) => this._item(file));
     const cancel = files.length > 1 ? button(`Cancel all ${files.length}`, () => items.forEach((item) => item.stop.abort()), { className: 'cancel-all' }) : null;
     if (cancel) this.list.prepend(make('li', { className: 'all' }, cancel));
@@ -38,9 +37,16 @@ export class Sending {
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     this.under_way -= 1;
     cancel?.parentElement.remove();
-    const arrived = items.filter((item) => item.clip);
+    const arrived = items.filter((item) => item.clip && !item.stop.signal.aborted);
+    for (const item of items) if (item.clip && !arrived.includes(item)) this._takeBack(item);
+    if (!arrived.length) forget();
     if (arrived.length) await this.file({ clip_id: arrived.map((item) => item.clip) }, options, arrived.map((item) => item.element));
-    stop.abort();
+  }
+
+  /** It was cancelled after it had arrived. */
+  async _takeBack({ clip, element }) {
+    element.remove();
+    await this.api.ask(`api/audio/${clip}`, { method: 'DELETE' }).catch((error) => this.failed(error));
   }
 
   /** @param {string[]} urls */
