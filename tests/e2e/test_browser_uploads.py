@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.contracts.test_http_jobs import standing_still
 from tests.support.chromium import CHROMIUM, Browser, Page, chromium
 from tests.support.clips import clips, words
 from tests.support.http_server import HttpServer, http_server, wait_until
@@ -56,25 +54,6 @@ def long_talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes((np.tile(TALK.samples(), 4) * 32767).astype("<i2").tobytes())
     return path
-
-
-@contextmanager
-def standing_still(server: HttpServer) -> Iterator[threading.Event]:
-    """Jobs are not worked on inside the block until the event is set."""
-    go = threading.Event()
-    transcribe = server.services.pipeline.transcribe
-
-    async def held(*args: Any, **options: Any) -> Any:
-        while not go.is_set():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        return await transcribe(*args, **options)
-
-    server.services.pipeline.transcribe = held  # type: ignore[method-assign]
-    try:
-        yield go
-    finally:
-        go.set()
-        server.services.pipeline.transcribe = transcribe  # type: ignore[method-assign]
 
 
 def reload(page: Page) -> None:
