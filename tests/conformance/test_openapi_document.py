@@ -34,7 +34,7 @@ def test_no_request_finds_a_server_error_or_an_answer_that_is_not_described(tmp_
         attack(server, tmp_path, "--phases=examples,coverage,fuzzing", "--max-examples=12", "--exclude-tag=Live")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_clips_and_jobs_on_postgresql_and_s3(tmp_path: Path) -> None:
     """Half of the ids that it asks for are those of a clip, a job and a webhook that there are."""
     with postgres_server() as postgres, moto_server() as s3, webhook_receiver() as receiver:
