@@ -10,8 +10,9 @@ from typing import Final
 from aiohttp import web
 
 from whisperlive_hybrid.errors import BadInput, Unavailable
+from whisperlive_hybrid.jobs.filing import JobRequest
 from whisperlive_hybrid.jobs.once import Key
-from whisperlive_hybrid.jobs.service import JobRequest, JobService
+from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.ops.egress import AllowedHosts, check_target
 from whisperlive_hybrid.storage.idempotency import digest, key_of
 from whisperlive_hybrid.storage.ids import Kind, is_id

@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from whisperlive_hybrid.errors import NotFound
 from whisperlive_hybrid.jobs.clips import Arrival
+from whisperlive_hybrid.jobs.filing import JobRequest
 from whisperlive_hybrid.jobs.follow import JobNews, ended, follow
 from whisperlive_hybrid.jobs.once import Key, once, replay
 from whisperlive_hybrid.jobs.search import search
-from whisperlive_hybrid.jobs.service import JobRequest, JobService
+from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.ops.auth import api_keys, check_key
 from whisperlive_hybrid.ops.signed_links import is_open, signed_link
 from whisperlive_hybrid.storage.clips import ClipFilter

@@ -11,10 +11,10 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from whisperlive_hybrid.jobs.clips import Arrival
+from whisperlive_hybrid.jobs.filing import JobRequest
 from whisperlive_hybrid.jobs.follow import NewSegments, ended, follow
 from whisperlive_hybrid.jobs.job import HIGH
 from whisperlive_hybrid.jobs.once import replay
-from whisperlive_hybrid.jobs.service import JobRequest
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.jobs.view import JobView
 from whisperlive_hybrid.storage.rows import ClipRow
