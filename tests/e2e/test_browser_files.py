@@ -242,3 +242,10 @@ def test_it_can_be_read_at_320_pixels(server: RunningServer, browser: Browser, s
         for width in (320, 1280):
             page.viewport(width, 640, mobile=width == 320)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+    # On a phone the form is higher than the screen: the file that was chosen comes into sight.
+    page.viewport(390, 640, mobile=True)
+    page.evaluate("scrollTo(0, 0)")
+    upload(page, clips("en")[1].path)
+    page.wait_for("document.querySelectorAll('#jobs > *').length === 2")
+    row = "document.querySelector('#jobs').firstElementChild.getBoundingClientRect()"
+    assert page.evaluate(f"{row}.top >= 0 && {row}.top < innerHeight")

@@ -341,12 +341,16 @@ def test_with_a_key(browser: Browser) -> None:
 def test_it_can_be_read_at_320_pixels(page: Page, scheme: str) -> None:
     page.colours(scheme)
     sent(page, CLIP.path)
-    for width in (320, 1280):
-        page.viewport(width, 640, mobile=width == 320)
+    for width in (320, 390, 1280):
+        page.viewport(width, 640, mobile=width < 640)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(
             "document.querySelector('#opened').scrollWidth <= document.querySelector('#opened').clientWidth"
         )
+        page.click("#job .menu summary")
+        panel = "document.querySelector('#saves').getBoundingClientRect()"
+        assert page.evaluate(f"{panel}.left >= 0 && {panel}.right <= innerWidth")
+        page.click("#job .menu summary")
         page.evaluate("location.hash = ''; document.querySelector('#options').open = true")
         page.wait_for("document.querySelector('#job').hidden")
         assert page.evaluate("document.documentElement.scrollWidth") <= width

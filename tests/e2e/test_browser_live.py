@@ -231,6 +231,8 @@ def test_it_can_be_read_and_used_at_320_pixels_and_in_both_themes(
                 page.screenshot(tmp_path / f"live-{scheme}-{width}.png")
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
                 assert page.evaluate("document.querySelector('#captions').clientHeight") > 150
+                if width == 320:  # Text begins where lines begin, without a column of times beside it.
+                    assert page.evaluate("document.querySelector('.turn p').getBoundingClientRect().left") < 40
                 for button in ("#start", "#copy", "#larger"):
                     box = page.evaluate(
                         f"(r => [r.left, r.right, r.top, r.bottom])"

@@ -8,6 +8,7 @@ function add(files) {
     if (known) resume(known, file);
     else enter(newRecord(file, { id: token(), key: token(), server: base(), fields: chosen(), format: $('format').value, now: now - i }), file, 'waiting', before);
   }
+  $('jobs').firstElementChild?.scrollIntoView({ block: 'nearest' });
   next();
 }
 /* The same file again: under the same key it cannot become a second job. */

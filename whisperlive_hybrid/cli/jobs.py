@@ -102,7 +102,8 @@ async def _one(action: Callable[[str], Awaitable[object]], id: str, progress: Pr
         raise
     except ClientError as error:
         progress.clear()
-        print(f"{id}: {line_of(error)}", file=sys.stderr)
+        line = line_of(error)
+        print(line if id in line else f"{id}: {line}", file=sys.stderr)
         return code_of(error)
     return exit_codes.OK
 
@@ -110,7 +111,8 @@ async def _one(action: Callable[[str], Awaitable[object]], id: str, progress: Pr
 def line_of_job(job: Job) -> str:
     """`job_01…  running    42 %  12:36/30:00  2026-01-31T12:00:00Z  talk.mp3`."""
     length = f"{clock(job.done_s)}/{clock(job.total_s)}" if job.total_s else "-"
-    told = (job.error or {}).get("message") or job.name or job.source_url or ""
+    name = job.name or job.source_url or ("" if job.kept else f"(request to {job.route})")
+    told = (job.error or {}).get("message") or name
     created = (job.created or "").partition(".")[0]
     return f"{job.job_id}  {job.state:<9}  {job.progress * 100:3.0f} %  {length:>11}  {created}Z  {told}".rstrip()
 

@@ -99,6 +99,7 @@ def addresses(host: str, http_port: int, live_port: int, wyoming_port: int | Non
     name = f"[{name}]" if ":" in name else name
     return [
         ("files", f"http://{name}:{http_port}/"),
+        ("jobs", f"http://{name}:{http_port}/jobs"),
         ("live captions", f"http://{name}:{http_port}/live"),
         ("API", f"http://{name}:{http_port}/docs"),
         ("OpenAI base_url", f"http://{name}:{http_port}/v1"),

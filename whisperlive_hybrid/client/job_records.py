@@ -33,6 +33,10 @@ class Job:
     batch_id: str | None = None
     clip_id: str | None = None
     source_url: str | None = None
+    route: str | None = None
+    """Path of the request that it came by."""
+    kept: bool = True
+    """False of a request that waits for its answer: no audio and no text of it stay."""
     model: str | None = None
     priority: int = 0
     created: str | None = None
@@ -51,7 +55,13 @@ class Job:
     def of(cls, answer: Mapping[str, Any]) -> Job:
         """From the server's JSON; what it says besides is left out."""
         known = {name: answer[name] for name in _JOB_FIELDS if name in answer}
-        return cls(**{**known, "jobs": tuple(cls.of(each) for each in answer.get("jobs", ()))})
+        jobs = tuple(cls.of(each) for each in answer.get("jobs", ()))
+        if jobs:
+            # A batch is as far as all of its jobs together.
+            known.setdefault("done_s", sum(job.done_s for job in jobs))
+            known.setdefault("segments", sum(job.segments for job in jobs))
+            known.setdefault("attempts", max(job.attempts for job in jobs))
+        return cls(**{**known, "jobs": jobs})
 
 
 _JOB_FIELDS: Final = frozenset(field.name for field in fields(Job))

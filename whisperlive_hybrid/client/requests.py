@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import random
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -287,4 +288,7 @@ def result_of(status: int, content_type: str, body: str, headers: Mapping[str, s
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        cause = error.os_error  # The error's own words add the library's settings of TLS.
+        return os.strerror(cause.errno) if (cause.errno or 0) > 0 else cause.strerror or str(cause)
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

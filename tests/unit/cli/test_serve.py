@@ -54,6 +54,7 @@ def test_faults_of_addresses() -> None:
 def test_addresses_are_ones_that_can_be_opened(host: str, name: str) -> None:
     assert addresses(host, 8080, 5050) == [
         ("files", f"http://{name}:8080/"),
+        ("jobs", f"http://{name}:8080/jobs"),
         ("live captions", f"http://{name}:8080/live"),
         ("API", f"http://{name}:8080/docs"),
         ("OpenAI base_url", f"http://{name}:8080/v1"),

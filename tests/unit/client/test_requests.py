@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -116,6 +117,17 @@ async def test_patience_ends() -> None:
         await requests.ask("GET", "/first")
         with pytest.raises(ServerUnreachable, match="any more"):
             await requests.ask("GET", "/second")
+
+
+async def test_a_server_that_is_not_there_is_told_in_plain_words() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        async with Requests(url) as requests:
+            with pytest.raises(ServerUnreachable) as raised:
+                await requests.ask("GET", "/first")
+
+    assert raised.value.message == f"No server answers at {url}: Connection refused."
 
 
 async def test_a_job_goes_on_behind_the_segments_that_were_told() -> None:

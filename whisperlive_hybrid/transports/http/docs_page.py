@@ -47,7 +47,7 @@ def docs_page(document: Json) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="static/icon.svg" type="image/svg+xml">'
         f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head><body>"
-        '<header><nav aria-label="Pages"><a href="./">Files</a><a href="live">Live</a></nav>'
+        '<header><nav aria-label="Pages"><a href="./">Files</a><a href="jobs">Jobs</a><a href="live">Live</a></nav>'
         f"<h1>{escape(info['title'])} API</h1><p>{escape(info['summary'])} Version "
         f"{escape(info['version'])}. The same for programs: "
         '<a href="openapi.json">openapi.json</a>.</p></header>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -24,6 +25,7 @@ class Form:
     def __init__(self, items: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}
         self._problems: list[BadInput] = []
+        self._dropped: list[str] = []
         self.add(items)
 
     @property
@@ -43,6 +45,7 @@ class Form:
 
     def drop(self, *names: str) -> None:
         """Fields that were read, and are none of those who read on. What was wrong with them stays noted."""
+        self._dropped.extend(names)
         for name in names:
             self._values.pop(name, None)
 
@@ -63,11 +66,13 @@ class Form:
             raise error
 
     def refuse_unknown(self, known: Iterable[str]) -> None:
-        """Note every field that is not `known`."""
-        accepted = tuple(known)
+        """Note every field that is not `known`. Those that were dropped are options, too."""
+        accepted = tuple(dict.fromkeys((*known, *self._dropped)))
         for name in self._values:
             if name not in accepted:
-                self.wrong(name, f"There is no option {name[:64]!r}.", accepted=accepted, code="unknown_option")
+                near = difflib.get_close_matches(name[:64], accepted, n=1, cutoff=0.75)
+                meant = f" Did you mean {near[0]!r}?" if near else ""
+                self.wrong(name, f"There is no option {name[:64]!r}.{meant}", accepted=accepted, code="unknown_option")
 
     def text(self, name: str, *, max_chars: int = 4096) -> str | None:
         """The field as it is."""

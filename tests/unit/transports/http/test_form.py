@@ -53,7 +53,20 @@ def test_all_mistakes_are_told_together() -> None:
     assert [problem["param"] for problem in told] == ["langauge", "beam_size", "temperature", "words"]
     assert told[0]["code"] == "unknown_option"
     assert "language" in told[0]["accepted"]
+    assert told[0]["message"] == "There is no option 'langauge'. Did you mean 'language'?"
     assert told[1]["accepted"] == ["1 to 20"]
+
+
+def test_what_was_read_before_is_named_among_the_options() -> None:
+    form = Form([("keep", "true"), ("zebra", "1")])
+    form.drop("keep")
+    form.refuse_unknown(["language"])
+
+    with pytest.raises(BadInput) as raised:
+        form.finish()
+
+    assert raised.value.accepted == ("language", "keep")
+    assert raised.value.message == "There is no option 'zebra'."
 
 
 def test_one_mistake_stands_alone() -> None:

@@ -280,7 +280,7 @@ $('from-links').addEventListener('click', () => {
 });
 $('links-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  const urls = $('links').value.split(/\s+/).filter(Boolean);
+  const urls = $('links').value.split(/\n|\s+(?=https?:)/).map((line) => line.trim()).filter(Boolean);
   if (urls.length) sending.urls(urls);
 });
 document.addEventListener('dragover', (event) => {

@@ -111,6 +111,7 @@ export class Opened {
     } else if (type === 'segment') {
       if (event.segment.id < this.n) return false;
       this.n = event.segment.id + 1;
+      $('job-empty').hidden = true;
       this.view.add(event.segment);
       this._arrived();
     } else if (type === 'done') {
