@@ -315,13 +315,16 @@ def test_a_key_is_asked_for_and_the_work_goes_on(tmp_path: Path, browser: Browse
         def give(key: str) -> None:
             page.evaluate(f"$('key').value = {json.dumps(key)}; $('key').dispatchEvent(new Event('change'))")
 
+        page.wait_for("$('note').textContent.includes('needs an API key')")
         page.choose_files("#files", CLIP.path)
         all_are(page, "API key needed")
         assert "Enter the API key" in page.text(".trouble")
         give("wrong")
+        page.wait_for("$('note').textContent.includes('does not know the API key')")
         page.wait_for("document.querySelector('.trouble')?.innerText.includes('key_unknown')")
         give("right")
         all_are(page, "Done")
+        page.wait_for("!$('note').textContent.includes('API key')")
         reload(page)
         all_are(page, "API key needed")
         assert "right" not in page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage)")

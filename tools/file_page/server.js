@@ -17,7 +17,13 @@ async function askServer() {
     const then = jobs.ok ? 'jobs' : (await problemIn(jobs)).then;
     if (server === base()) keeps = then === 'jobs' ? true : then === 'direct' ? false : null;
     drawList();
-    const { data } = await (await fetch(`${server}/v1/models`, { headers: keyHeaders() })).json();
+    const models = await fetch(`${server}/v1/models`, { headers: keyHeaders() });
+    if (models.status === 401) {
+      $('note').textContent = $('key').value ? 'This server does not know the API key under More options.' : 'This server needs an API key: enter it under More options.';
+      $('note').hidden = false;
+    }
+    if (!models.ok) return;
+    const { data } = await models.json();
     const was = $('model').value || wished;
     $('model').replaceChildren(new Option('Server’s choice', ''), ...data.filter((m) => !m.alias_of).map((m) => new Option(m.id, m.id)));
     if (data.some((m) => m.id === was)) $('model').value = was;

@@ -8,6 +8,8 @@ ClientError             the server refused; `code` is its word for why
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,3 +47,14 @@ class JobFailed(ClientError):
 
 class ConnectionLost(ClientError):
     """The connection broke, and the session could not be resumed in time."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why a connection could not be made, or broke, without the words of the library that tried."""
+    cause = getattr(error, "os_error", error)  # aiohttp's own words add its settings of TLS
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        if (cause.errno or 0) > 0:
+            return os.strerror(cause.errno or 0)
+        if cause.strerror:
+            return cause.strerror
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 
 import aiohttp
 
-from .errors import ServerUnreachable
+from .errors import ServerUnreachable, reason_of
 from .requests import LOST, Audio, OnSent, Patience, Requests, form_of, result_of
 
 NDJSON: Final = "application/x-ndjson"
@@ -51,7 +51,7 @@ async def transcribe_async(
             ):
                 return result_of(answer.status, answer.content_type, await answer.text(), dict(answer.headers))
         except aiohttp.ClientConnectionError as error:
-            raise ServerUnreachable(f"No server answers at {url}: {error}", code="unreachable") from error
+            raise ServerUnreachable(f"No server answers at {url}: {reason_of(error)}.", code="unreachable") from error
 
 
 def transcribe(audio: str | Path | bytes | BinaryIO, **arguments: Any) -> Any:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from .errors import ClientError, ConnectionLost, ServerUnreachable
+from .errors import ClientError, ConnectionLost, ServerUnreachable, reason_of
 from .outbox import Outbox
 
 FINAL_CODES: Final = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4404, 4408, 4410})
@@ -260,7 +260,9 @@ class LiveSession:
             status = error.response.status_code
             raise ClientError(f"{self.url} answered {status}.", code="refused", status=status) from error
         except (OSError, InvalidHandshake, TimeoutError) as error:
-            raise ServerUnreachable(f"No server answers at {self.url}: {error}", code="unreachable") from error
+            raise ServerUnreachable(
+                f"No server answers at {self.url}: {reason_of(error)}.", code="unreachable"
+            ) from error
         try:
             async with asyncio.timeout(_ANSWER_S):
                 with suppress(ConnectionClosed):  # a refusal may come first, and is still to be read

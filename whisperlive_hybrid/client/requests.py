@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import random
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import aiohttp
 
-from .errors import ClientError, ServerUnreachable
+from .errors import ClientError, ServerUnreachable, reason_of
 
 Audio: TypeAlias = str | Path | bytes
 OnSent: TypeAlias = Callable[[int], None]
@@ -168,12 +167,14 @@ class Requests:
                 patience.start()
                 return
         elif not self._reached:
-            raise ServerUnreachable(f"No server answers at {self.url}: {_told(error)}.", code="unreachable") from error
+            raise ServerUnreachable(
+                f"No server answers at {self.url}: {reason_of(error)}.", code="unreachable"
+            ) from error
         if not patience.left():
             if isinstance(error, ClientError):
                 raise error
             raise ServerUnreachable(
-                f"No server answers at {self.url} any more: {_told(error)}.", code="unreachable"
+                f"No server answers at {self.url} any more: {reason_of(error)}.", code="unreachable"
             ) from error
         if patience.n_waits == 0:
             self._on_wait("The connection to the server is lost. Trying again.")
@@ -285,10 +286,3 @@ def result_of(status: int, content_type: str, body: str, headers: Mapping[str, s
         retry_after_s=float(retry_after) if retry_after.isdigit() else None,
         detail=detail,
     )
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
-        cause = error.os_error  # The error's own words add the library's settings of TLS.
-        return os.strerror(cause.errno) if (cause.errno or 0) > 0 else cause.strerror or str(cause)
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

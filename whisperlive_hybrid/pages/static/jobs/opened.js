@@ -285,7 +285,7 @@ export class Opened {
   _find(query) {
     this.query = query;
     const n = this.view.find(query);
-    say($('find-said'), query ? (n === 1 ? '1 match is marked' : `${n} matches are marked`) : '');
+    say($('find-said'), n ? (n === 1 ? '1 match is marked' : `${n} matches are marked`) : '');
   }
 
   text() {
