@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -340,3 +341,18 @@ def test_kept_elsewhere_than_received(tmp_path: Path, flac: bytes, monkeypatch: 
         assert [p.name for p in (tmp_path / "clips" / "ab").iterdir()] == ["clip"]
     finally:
         received.unlink(missing_ok=True)
+
+
+def test_a_list_does_not_wait_for_a_database_that_another_program_writes(tmp_path: Path, flac: bytes) -> None:
+    with (
+        api_server(STORAGES[0], tmp_path) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+        sqlite3.connect(tmp_path / "data" / "jobs.sqlite", isolation_level=None) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        assert client.post("/transcribe", files={"file": flac}).status_code == 200
+        # The writer waits five seconds for its turn, and then begins anew.
+        listed = client.get("/api/jobs", timeout=4)
+        assert listed.json()["jobs"] == []
+        other.execute("ROLLBACK")
+        wait_until(lambda: [job["state"] for job in client.get("/api/jobs").json()["jobs"]] == ["done"])

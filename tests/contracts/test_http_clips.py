@@ -82,13 +82,14 @@ def test_the_content_whole_and_in_ranges(client: httpx.Client, stored: str) -> N
         part = client.get(path, headers={"Range": header})
         assert (part.status_code, part.content) == (206, data[start:end]), header
         assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{len(data)}"
-    for header in ("bytes=0-1,4-5", "seconds=1-2", "bytes=9-3", "bytes=-"):
-        assert client.get(path, headers={"Range": header}).content == data, header
+    for header in ("bytes=0-1,4-5", "seconds=1-2", "bytes=9-3", "bytes=-", "bytes=\u0661-\u0662"):
+        assert client.get(path, headers={"Range": header.encode()}).content == data, header
     behind = client.get(path, headers={"Range": f"bytes={len(data)}-"})
     assert error(behind) == (416, "range_not_satisfiable")
     assert behind.headers["content-range"] == f"bytes */{len(data)}"
     etag = whole.headers["etag"]
-    assert client.get(path, headers={"If-None-Match": etag}).status_code == 304
+    for known in (etag, f'"other", {etag}', "*"):
+        assert client.get(path, headers={"If-None-Match": known}).status_code == 304, known
     assert client.get(path, headers={"Range": "bytes=0-1", "If-Range": etag}).status_code == 206
     assert client.get(path, headers={"Range": "bytes=0-1", "If-Range": '"other"'}).status_code == 200
     head = client.head(path)
@@ -221,6 +222,26 @@ def test_a_request_with_a_key_is_carried_out_once(client: httpx.Client) -> None:
     results = [client.post("/api/transcribe", params=same, headers=key).json()["job_id"] for _ in range(2)]
     assert len(set(results)) == 1
     assert error(upload(client, CLIP, headers={"Idempotency-Key": "a b"})) == (400, "bad_idempotency_key")
+
+
+def test_idempotency_keys_are_a_callers_own_however_it_sends_its_api_key(tmp_path: Path) -> None:
+    again = {"Idempotency-Key": new_id("msg")}
+    with (
+        api_server(STORAGES[0], tmp_path, api_key="one,two") as server,
+        httpx.Client(base_url=server.url, headers=again) as http,
+    ):
+        sent: dict[str, list[httpx.Response]] = {
+            key: [
+                upload(http, CLIP, headers={"api-key": key}),
+                upload(http, CLIP, f"/api/audio?token={key}"),
+                upload(http, CLIP, headers={"X-API-Key": key}),
+                upload(http, CLIP, headers={"Authorization": f"Bearer {key}"}),
+            ]
+            for key in ("one", "two")
+        }
+    ids = {key: {answer.json()["clip_id"] for answer in answers} for key, answers in sent.items()}
+    assert [len(of_one) for of_one in ids.values()] == [1, 1]
+    assert ids["one"] != ids["two"]
 
 
 def test_lists_and_pages(client: httpx.Client) -> None:

@@ -155,6 +155,14 @@ def test_the_queue_and_its_order(server: HttpServer, client: httpx.Client) -> No
         answer = client.post("/api/jobs", json={"clip_id": [id] * 19})
         assert error(answer) == (429, "full")
         assert int(answer.headers["retry-after"]) > 0
+        over = queued(priority="low")
+        client.post(f"/api/jobs/{over}/cancel")
+        batch = file(client, *[id] * 18, options={"beam_size": 2})
+        full = client.post(f"/api/jobs/{over}/retry")
+        check(full, "/api/jobs/{id}/retry")
+        assert error(full) == (429, "full")
+        client.post(f"/api/jobs/{batch}/cancel")
+        client.delete(f"/api/jobs/{batch}")
     for each in (*running, later, sooner):
         until(client, each, "done")
 

@@ -15,15 +15,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.contracts.test_http_description import check
+from tests.contracts.test_http_jobs import files_on_the_web
 from tests.support.api_server import STORAGES, api_server, upload
 from tests.support.clips import clips as recordings
-from tests.support.http_server import HttpServer, http_server
+from tests.support.http_server import HttpServer, http_server, wait_until
 from tests.support.postgres import new_database, postgres_server
 from tests.support.stored import make_clip, make_job
 from whisperlive_hybrid.errors import OverLimit
 from whisperlive_hybrid.jobs.quotas import Quotas
+from whisperlive_hybrid.ops.clients import client_of_address
 from whisperlive_hybrid.storage import clips, jobs
 from whisperlive_hybrid.storage.database import Database
+from whisperlive_hybrid.storage.ids import new_id
+from whisperlive_hybrid.storage.rows import BatchRow
 from whisperlive_hybrid.storage.tables import METADATA
 from whisperlive_hybrid.storage.usage import DAY_S, charge, forget_usage, used_by
 
@@ -172,6 +176,52 @@ def test_audio_of_a_day_is_used_up_though_its_jobs_are_deleted(client: httpx.Cli
     assert error["used"] == pytest.approx(seconds, abs=0.1)
     assert "at 00:00 UTC" in error["message"]
     assert upload(client, CLIP).status_code == 201, "it may still be kept"
+
+
+def test_jobs_that_are_tried_again_are_counted_like_new_ones(client: httpx.Client, server: HttpServer) -> None:
+    """Else a client could have any number of jobs wait: file, cancel, and so on; then try all of them again."""
+    clip, owner = make_clip(), client_of_address(OWNERS[0]["X-Forwarded-For"])
+    much = DAILY_S * 2  # more audio than is left, in any case
+    batch = BatchRow(new_id("batch"), "over", NOW)
+    over = [make_job(clip.id, owner=owner, state="cancelled", batch_id=batch.id) for _ in range(2)]
+    long = make_job(clip.id, owner=owner, state="failed", total_s=much)
+    waiting = [make_job(clip.id, owner=owner, not_before=1e12) for _ in range(2)]
+
+    async def fill(c: AsyncConnection) -> None:
+        await clips.insert_clip(c, clip)
+        await jobs.insert_jobs(c, [*over, long], batch)
+
+    assert server.services.jobs is not None
+    database = server.services.jobs.database
+    server.call(database.write(fill))
+    refused = client.post(f"/api/jobs/{long.id}/retry")
+    check(refused, "/api/jobs/{id}/retry")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_much_audio")
+
+    server.call(database.write(lambda c: jobs.insert_jobs(c, waiting)))
+    for id in (over[0].id, batch.id):
+        refused = client.post(f"/api/jobs/{id}/retry")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_jobs"), id
+    assert {client.get(f"/api/jobs/{row.id}").json()["state"] for row in over} == {"cancelled"}
+
+
+def test_audio_behind_urls_is_counted_when_it_has_come(tmp_path: Path) -> None:
+    """Nobody knew how long it is when the jobs were filed, of any number of them."""
+    with files_on_the_web() as port:
+        room = {"client_audio_s_per_day": DAILY_S, "url_allow_hosts": f"127.0.0.1:{port}", "max_file_jobs": 1}
+        url = f"http://127.0.0.1:{port}/{CLIP.path.name}"
+        with (
+            http_server(tmp_path / "uploads", data_dir=tmp_path / "data", **room) as server,
+            httpx.Client(base_url=server.url, headers={"Cache-Control": "no-cache"}, timeout=60) as client,
+        ):
+            batch = client.post("/api/jobs", json={"url": [url] * 4}).json()["job_id"]
+            wait_until(lambda: client.get(f"/api/jobs/{batch}").json()["state"] not in ("queued", "running"))
+            found = client.get("/api/jobs", params={"batch_id": batch}).json()["jobs"]
+            stored = client.get("/api/audio").json()["clips"]
+    failed = [job for job in found if job["state"] == "failed"]
+    assert [job["error"]["code"] for job in failed] == ["too_much_audio"] * 2
+    assert [job["clip_id"] for job in failed] == [None] * 2
+    assert len(stored) == 2
 
 
 @pytest.mark.parametrize("keep_hours", [0.0, 24.0])

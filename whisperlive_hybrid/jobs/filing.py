@@ -18,7 +18,7 @@ from whisperlive_hybrid.jobs.stored import content_key, decode_options, decode_t
 from whisperlive_hybrid.jobs.transcript import FileOptions
 from whisperlive_hybrid.storage import deliveries, jobs, transcripts
 from whisperlive_hybrid.storage.ids import new_id
-from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow
+from whisperlive_hybrid.storage.rows import BatchRow, ClipRow, JobRow, TranscriptRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,7 @@ async def queue_jobs(
     Raises Refused when too many jobs wait, OverLimit when too many of one client do, NotFound where a clip has gone
     meanwhile.
     """
-    n_queued = (await jobs.count_jobs(connection)).get("queued", 0)
-    if n_queued + len(requests) > max_queued:
-        raise Refused(f"{n_queued} jobs wait already; this server takes {max_queued}.", retry_after_s=30.0)
+    await check_room(connection, len(requests), max_queued)
     for owner, theirs in groupby(requests, key=lambda request: request.owner):
         lengths = [r.clip.duration_s or 0.0 if r.clip is not None else 0.0 for r in theirs]
         await quotas.check(connection, owner, now, new_jobs=len(lengths), new_audio_s=sum(lengths))
@@ -69,17 +67,31 @@ async def queue_jobs(
     except IntegrityError:
         gone = next((r.clip.id for r in requests if r.clip is not None), "")
         raise no_clip(gone) from None
-    return [await _done_before(connection, row, now) for row in rows]
+    known = {key: await _known(connection, key) for key in {row.content_key for row in rows if not row.fresh}}
+    return [await _done_before(connection, row, known.get(row.content_key), now) for row in rows]
 
 
-async def _done_before(connection: AsyncConnection, row: JobRow, now: float) -> JobRow:
-    """The job, done at once where the same audio was computed with the same options before."""
-    if row.fresh or row.content_key is None or row.clip_id is None:
-        return row
-    found = await transcripts.transcript_by_content(connection, row.content_key)
+async def check_room(connection: AsyncConnection, n_more: int, max_queued: int) -> None:
+    """Whether so many more jobs may wait. Raises Refused."""
+    n_queued = (await jobs.count_jobs(connection)).get("queued", 0)
+    if n_queued + n_more > max_queued:
+        raise Refused(f"{n_queued} jobs wait already; this server takes {max_queued}.", retry_after_s=30.0)
+
+
+async def _known(connection: AsyncConnection, content_key: str | None) -> tuple[TranscriptRow, JobRow] | None:
+    """What was computed of this content before, and by which job."""
+    found = None if content_key is None else await transcripts.transcript_by_content(connection, content_key)
     twin = None if found is None else await jobs.get_job(connection, found.job_id)
-    if found is None or twin is None:
+    return None if found is None or twin is None else (found, twin)
+
+
+async def _done_before(
+    connection: AsyncConnection, row: JobRow, known: tuple[TranscriptRow, JobRow] | None, now: float
+) -> JobRow:
+    """The job, done at once where the same audio was computed with the same options before."""
+    if row.fresh or row.clip_id is None or known is None:
         return row
+    found, twin = known
     ended: dict[str, Any] = {
         "done_s": twin.done_s,
         "total_s": twin.total_s,

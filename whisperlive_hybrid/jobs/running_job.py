@@ -188,6 +188,9 @@ class RunningJob:
 
         async def record(connection: AsyncConnection, clip: ClipRow) -> bytes:
             key = content_key(clip.sha256, decode_options(self.row.options), self.row.model)
+            # How long it is was not known when the job was filed, nor that of others which were filed with it.
+            quotas, seconds_more = self._clips.quotas, clip.duration_s or 0.0
+            await quotas.check(connection, self.row.owner, self._clock(), new_audio_s=seconds_more)
             await self._mine(connection, clip_id=clip.id, content_key=key, total_s=clip.duration_s)
             kept.append(clip)
             return b""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +20,7 @@ from whisperlive_hybrid.jobs.bell import OUTBOX, QUEUE, Bell
 from whisperlive_hybrid.jobs.clips import Clips
 from whisperlive_hybrid.jobs.courier import Courier
 from whisperlive_hybrid.jobs.direct import DirectJobs
-from whisperlive_hybrid.jobs.filing import JobRequest, queue_jobs
+from whisperlive_hybrid.jobs.filing import JobRequest, check_room, queue_jobs
 from whisperlive_hybrid.jobs.job import OVER, State, after, before
 from whisperlive_hybrid.jobs.stored import (
     decode_options,
@@ -35,6 +36,8 @@ from whisperlive_hybrid.storage.usage import Used, charge, used_by
 
 LONG_BYTES: Final = 100_000
 """Longer transcripts are read in a thread."""
+LOOK_S: Final = 1.0
+"""Who looks waits no longer for others to be written down."""
 
 
 class JobService:
@@ -91,7 +94,7 @@ class JobService:
         if not quotas.are_any:
             return None
         if quotas.audio_s_per_day:
-            await self.direct.record()  # what was heard for this client a moment ago
+            await self._record_soon()  # what was heard for this client a moment ago
         now = self._clock()
         return await self.database.read(lambda c: used_by(c, owner, now))
 
@@ -128,7 +131,7 @@ class JobService:
         self, which: JobFilter, *, after: str | None, limit: int
     ) -> tuple[Page[JobView], list[BatchTotals], dict[str, int]]:
         """Jobs, newest first; the batches that they are of, newest first; how many jobs there are in each state."""
-        await self.direct.record()
+        await self._record_soon()
 
         async def work(
             c: AsyncConnection,
@@ -141,6 +144,13 @@ class JobService:
 
         found, views, totals, counts = await self.database.read(work)
         return Page(tuple(views), found.after), totals, counts
+
+    async def _record_soon(self) -> None:
+        """Have in the table what became of requests a moment ago. Who only looks does not wait for a database that
+        cannot be written now."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self.direct.record()
 
     async def batch(self, id: str) -> tuple[BatchRow, list[JobView]]:
         """A batch and its jobs in order. Raises NotFound."""
@@ -181,8 +191,8 @@ class JobService:
         return await self.get(id)
 
     async def retry(self, id: str) -> JobView:
-        """Queue a job again that failed or was cancelled. Raises NotFound, or Conflict in another state, and where the
-        file is not kept."""
+        """Queue a job again that failed or was cancelled. Raises NotFound, Conflict in another state, and where the
+        file is not kept, and what `file` raises where too many wait."""
         await self.direct.record()
 
         async def work(connection: AsyncConnection) -> None:
@@ -190,6 +200,9 @@ class JobService:
             if not row.kept:
                 raise Conflict("The file of this request is not kept; send it again.", code="not_kept")
             after(cast(State, row.state), "retry")
+            await check_room(connection, 1, self._max_queued)
+            quotas, new_audio_s = self.clips.quotas, row.total_s or 0.0
+            await quotas.check(connection, row.owner, self._clock(), new_jobs=1, new_audio_s=new_audio_s)
             await jobs.forget_chunks(connection, id)
             await jobs.change_job(
                 connection,

@@ -29,6 +29,11 @@ def client_of_key(key: str) -> Client:
     return _digest("k", key)
 
 
+def is_key(client: Client) -> bool:
+    """Whether it is one that has a key, which is the same wherever it calls from."""
+    return client.startswith("k")
+
+
 def client_of_address(address: str) -> Client:
     """The client at this address, which may also be none (a Unix socket); of IPv6 the network counts."""
     found = parse_address(address)

@@ -33,14 +33,14 @@ async def transcript_of_clip(connection: AsyncConnection, clip_id: str) -> Trans
 
 async def transcript_by_content(connection: AsyncConnection, content_key: str) -> TranscriptRow | None:
     """A transcript of the same audio with the same options; None where there is none."""
-    query = (
-        select(*_COLUMNS)
+    # Only numbers are compared: popular audio has many transcripts.
+    newest = (
+        select(func.max(transcript.c.number))
         .join(job, job.c.id == transcript.c.job_id)
         .where(job.c.content_key == content_key, job.c.state == "done")
-        .order_by(transcript.c.number.desc())
-        .limit(1)
+        .scalar_subquery()
     )
-    return _maybe((await connection.execute(query)).first())
+    return _maybe((await connection.execute(select(*_COLUMNS).where(transcript.c.number == newest))).first())
 
 
 async def page_of_transcripts(

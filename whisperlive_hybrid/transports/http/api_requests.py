@@ -13,6 +13,7 @@ from whisperlive_hybrid.errors import BadInput, Unavailable
 from whisperlive_hybrid.jobs.filing import JobRequest
 from whisperlive_hybrid.jobs.once import Key
 from whisperlive_hybrid.jobs.service import JobService
+from whisperlive_hybrid.ops.clients import is_key
 from whisperlive_hybrid.ops.egress import AllowedHosts, check_target
 from whisperlive_hybrid.storage.idempotency import digest, key_of
 from whisperlive_hybrid.storage.ids import Kind, is_id
@@ -59,8 +60,10 @@ def idempotency_key(request: web.Request, *content: str) -> Key | None:
         raise BadInput(
             "An Idempotency-Key has 1 to 255 visible characters.", param="Idempotency-Key", code="bad_idempotency_key"
         )
-    # Keys are a caller's own: two callers with two API keys may choose the same one.
-    caller = request.headers.get("Authorization", "") or request.headers.get("X-API-Key", "")
+    # Keys are a caller's own: two callers with two API keys may choose the same one. An address is no caller: who
+    # sends again may have another by then.
+    client = request.get(CLIENT, "")
+    caller = client if is_key(client) else ""
     return Key(key_of(f"{request.method} {request.path} {caller}", given), digest(*content))
 
 

@@ -17,7 +17,7 @@ from whisperlive_hybrid.transports.http.errors import WireError
 
 log = logging.getLogger(__name__)
 
-_RANGE: Final = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
+_RANGE: Final = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE | re.ASCII)
 
 
 async def send_content(request: web.Request, clip: ClipRow, clips: Clips) -> web.StreamResponse:
@@ -34,7 +34,8 @@ async def send_content(request: web.Request, clip: ClipRow, clips: Clips) -> web
         "Content-Security-Policy": "sandbox; default-src 'none'; media-src 'self'",
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(clip.name, safe='')}",
     }
-    if etag in request.headers.get("If-None-Match", ""):
+    known = request.headers.get("If-None-Match", "")
+    if etag in known or known.strip() == "*":
         return web.Response(status=304, headers=headers)
     found = None
     if request.headers.get("If-Range", etag) == etag:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from whisperlive_hybrid.errors import BadInput, Conflict, HybridError, NotFound
+from whisperlive_hybrid.errors import BadInput, Conflict, HybridError, NotFound, Refused
 from whisperlive_hybrid.jobs.job import OVER, STATES
 from whisperlive_hybrid.jobs.once import replay
 from whisperlive_hybrid.jobs.service import JobService
@@ -229,6 +229,10 @@ class _JobsDoor:
                 changed += 1
             except (Conflict, NotFound):  # over already, or gone meanwhile
                 continue
+            except Refused:  # the others wait until there is room for them
+                if not changed:
+                    raise
+                break
         if views and not changed:
             raise Conflict(f"None of the batch's jobs can be {_done(what)}.", code="batch_over")
         return json_response(await self._shown(id))

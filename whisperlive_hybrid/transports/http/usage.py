@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from whisperlive_hybrid.ops.clients import is_key
 from whisperlive_hybrid.storage.usage import Used
 from whisperlive_hybrid.transports.http.describing import (
     NUMBER,
@@ -37,7 +38,7 @@ def _report(services: HttpServices, client: str, used: Used | None) -> dict[str,
     limits, settings, live = services.limits, services.settings, services.live
     rate, places = limits.look(client), limits.places
     report: dict[str, Any] = {
-        "client": "key" if client.startswith("k") else "address",
+        "client": "key" if is_key(client) else "address",
         "requests_at_once": _row(places.limit_of(client), places.taken_by(client)),
         "requests_per_minute": None,
         "live_sessions": None,
