@@ -91,7 +91,14 @@ def test_the_description_for_programs_and_for_people(client: httpx.Client) -> No
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for path in document["paths"]:
         assert f"<code>{path}</code>" in page.text
+    for operation in (o for item in document["paths"].values() for o in item.values() if isinstance(o, dict)):
+        for parameter in operation.get("parameters", ()):
+            assert f"<code>{parameter['name']}</code>" in entry_of(page.text, operation["operationId"])
     assert "script" not in outside_assets(page.text)
+
+
+def entry_of(page: str, operation: str) -> str:
+    return page.partition(f'<details id="{operation}">')[2].partition("</details>")[0]
 
 
 # --- pages ---------------------------------------------------------------------------------------------------------

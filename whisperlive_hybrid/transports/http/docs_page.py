@@ -68,6 +68,16 @@ def _by_tag(document: Json) -> dict[str, list[str]]:
 def _operation_entry(method: str, path: str, operation: Json) -> str:
     parts = [f"<p>{escape(operation['description'])}</p>" if "description" in operation else ""]
     content = operation.get("requestBody", {}).get("content", {})
+    in_body = next(iter(content.values()))["schema"].get("properties", {}) if content else {}
+    parameters = [p for p in operation.get("parameters", ()) if p["name"] not in in_body]  # most may stand in either
+    if parameters:
+        rows = "".join(
+            f"<tr><td><code>{escape(p['name'])}</code>{' required' if p.get('required') else ''}</td>"
+            f"<td>{escape(p['in'])}</td><td>{escape(_kind(p['schema']))}</td>"
+            f"<td>{escape(p.get('description', ''))}</td></tr>"
+            for p in parameters
+        )
+        parts.append(_table(("Parameter", "In", "Type", "Meaning"), rows))
     if content:
         parts.append(f"<p>Body: {', '.join(f'<code>{escape(t)}</code>' for t in content)}</p>")
         schema = next(iter(content.values()))["schema"]
