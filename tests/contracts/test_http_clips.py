@@ -284,6 +284,7 @@ def test_a_link_opens_one_clip_without_the_key(tmp_path: Path) -> None:
         url = answer.json()["url"]
         assert "two" not in url and "one" not in url
         assert player.get(url).content == CLIP.path.read_bytes()
+        assert player.head(url).status_code == 200
         part = player.get(url, headers={"Range": "bytes=4-9"})
         assert (part.status_code, part.content) == (206, CLIP.path.read_bytes()[4:10])
         assert error(player.get(url.replace(mine, other))) == (401, "key_missing")

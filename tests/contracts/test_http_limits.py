@@ -7,6 +7,7 @@ front says, or by their key.
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 import threading
 import time
@@ -19,14 +20,17 @@ from urllib.parse import urlsplit
 import httpx
 import openai
 import pytest
+from websockets.sync.client import connect
 
 from tests.contracts.test_http_description import check
+from tests.support.api_server import clip_id
 from tests.support.clips import clips
 from tests.support.http_server import HttpServer, http_server, wait_until
 from whisperlive_hybrid.ops.clients import client_of_address
 from whisperlive_hybrid.transports.http import uploads
 
-AUDIO = clips()[0].path.read_bytes()
+CLIP = clips()[0]
+AUDIO = CLIP.path.read_bytes()
 _numbers = itertools.count(1)
 
 
@@ -211,7 +215,8 @@ def test_slow_uploads_are_left_alone_while_there_is_room(
 @pytest.fixture(scope="module")
 def rated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
     """60 requests a minute, so that a client that has made them waits a second for the next."""
-    with http_server(tmp_path_factory.mktemp("rated") / "uploads", client_requests_per_minute=60) as running:
+    folder = tmp_path_factory.mktemp("rated")
+    with http_server(folder / "uploads", data_dir=folder / "data", client_requests_per_minute=60) as running:
         yield running
 
 
@@ -255,6 +260,20 @@ def test_the_official_client_comes_again_when_it_is_told_to(rated: HttpServer) -
     assert told["x-ratelimit-reset-requests"].endswith("s")
 
     assert transcribe(client.with_options(max_retries=3)) != ""
+
+
+def test_content_and_sockets_of_jobs_are_requests_like_others(rated: HttpServer) -> None:
+    """They look at keys themselves, for links and for browsers, and must not forget to count."""
+    with httpx.Client(base_url=rated.url, headers=new_client()) as client:
+        id = clip_id(client, CLIP)
+    headers = exhaust(rated)
+    refused = httpx.get(f"{rated.url}/api/audio/{id}/content", headers=headers)
+    check(refused, "/api/audio/{id}/content", "get")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_requests")
+    headers = exhaust(rated)
+    url = rated.url.replace("http", "ws", 1) + "/ws/jobs/job_0"
+    with connect(url, additional_headers=headers, proxy=None) as socket:
+        assert json.loads(socket.recv(timeout=20))["error"]["code"] == "too_many_requests"
 
 
 def test_answers_tell_what_is_left(rated: HttpServer) -> None:

@@ -208,8 +208,10 @@ def _guard(services: HttpServices) -> Middleware:
 
 
 def _asks_itself(request: web.Request) -> bool:
-    """The handshake of a socket, which is refused in its own way. Other calls of the same path are like all others."""
-    return request.method == "GET" and any(d.own_key_check.fullmatch(request.path) for d in request.app[DOORS_KEY])
+    """What looks at keys in its own way: the handshake of a socket, and a link. Other methods are like all others."""
+    return request.method in ("GET", "HEAD") and any(
+        d.own_key_check.fullmatch(request.path) for d in request.app[DOORS_KEY]
+    )
 
 
 def _needs_no_key(request: web.Request) -> bool:

@@ -24,6 +24,7 @@ from whisperlive_hybrid.jobs.once import Key, once, replay
 from whisperlive_hybrid.jobs.search import search
 from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.ops.auth import api_keys, check_key
+from whisperlive_hybrid.ops.limits import check
 from whisperlive_hybrid.ops.signed_links import is_open, signed_link
 from whisperlive_hybrid.storage.clips import ClipFilter
 from whisperlive_hybrid.storage.rows import ClipRow, JobRow
@@ -169,9 +170,10 @@ class _ClipsDoor:
 
     async def content(self, request: web.Request) -> web.StreamResponse:
         """GET /api/audio/{id}/content, with a key or by a link."""
-        keys = api_keys(self.services.settings)
-        if not is_open(request.path, request.query, keys, time.time()):
-            check_key(self.services.settings, request.headers, request.query)
+        settings, limits = self.services.settings, self.services.limits
+        by_link = is_open(request.path, request.query, api_keys(settings), time.time())
+        key = None if by_link else check_key(settings, request.headers, request.query)
+        check(limits.count(limits.client_of(key, request.remote, request.headers)))
         jobs = jobs_of(self.services)
         clip = await jobs.clips.get(id_of(request, "clip"))
         return await send_content(request, clip, jobs.clips)

@@ -15,7 +15,7 @@ from whisperlive_hybrid.jobs.follow import follow
 from whisperlive_hybrid.jobs.view import JobView
 from whisperlive_hybrid.ops.auth import accepted_subprotocol
 from whisperlive_hybrid.storage.ids import is_id
-from whisperlive_hybrid.transports.admission import admission
+from whisperlive_hybrid.transports.admission import admission, identification
 from whisperlive_hybrid.transports.close_codes import close_code
 from whisperlive_hybrid.transports.http.api_answers import HEARTBEAT_S, Event, events_of
 from whisperlive_hybrid.transports.http.api_requests import id_of, jobs_of
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def routes(services: HttpServices) -> list[web.RouteDef]:
     """The route of this door."""
 
-    admit = admission(services.settings)
+    admit, identify = admission(services.settings), identification(services.settings, services.limits)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         require_upgrade(request)
@@ -48,6 +48,7 @@ def routes(services: HttpServices) -> list[web.RouteDef]:
         # A browser cannot read a refused handshake: it is told in words, and by the code of the close.
         try:
             admit(request.headers, request.query, request.headers.get("Origin"))
+            identify(request.headers, request.query, request.remote)
             await _tell(services, request, socket)
             await socket.close()
         except HybridError as error:
