@@ -109,7 +109,7 @@ def start(
             "MAX_LIVE_SESSIONS": "1000",
             **settings,
         }
-        command = [sys.executable, "-m", "whisperlive_hybrid.cli", "serve"]
+        command = [sys.executable, "-m", "whisperlive_hybrid", "serve"]
         server = MeasuredServer(command, port, environment, folder / "ours.log", cwd=folder)
         return Started(server, f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{http_port}")
     if kind.endswith("-passive"):

@@ -439,7 +439,7 @@ def test_a_body_that_makes_no_sense_is_answered(server: RunningServer, name: str
 
 def test_a_request_that_is_no_websocket_is_answered(server: RunningServer) -> None:
     answer = httpx.get(server.http_url + "/v1/realtime", headers={"Authorization": "Bearer right"})
-    assert answer.status_code == 400
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
     assert answer.json()["error"]["message"]
 
 

@@ -76,8 +76,7 @@ def test_a_key_is_asked_for_and_used(server: RunningServer, microphone: tuple[Pa
         page.choose_files("#files", clips("en")[1].path)
         page.wait_for("document.querySelector('.trouble') !== null")
         assert "Enter the API key under More options" in page.text(".trouble")
-        page.evaluate(f"document.querySelector('#key').value = '{KEY}'")
-        page.click(".trouble button")
+        page.evaluate(f"$('key').value = '{KEY}'; $('key').dispatchEvent(new Event('change'))")
         page.wait_for("document.title.includes('ready')")
 
 

@@ -135,7 +135,8 @@ def test_a_reload_and_a_killed_server_in_the_middle_lose_and_double_nothing(
         server.wait_ready()
         all_are(page, "Done", "Done")
         assert len(jobs_of(server.http_url)) == 2
-        assert [e for e in page.errors if "ERR_" not in e] == []
+        # While nobody answers, and while the next server loads its model, the browser's own log says so.
+        assert [e for e in page.errors if "ERR_" not in e and "503 (Service Unavailable)" not in e] == []
 
 
 def test_an_upload_that_a_reload_broke_off_is_said_and_done_once(

@@ -21,7 +21,7 @@ from tests.support.logging_state import logging_as_it_was
 from tests.support.running_server import RunningServer, free_ports, running_server
 from whisperlive_hybrid.cli import exit_codes, main
 
-CLI = [sys.executable, "-m", "whisperlive_hybrid.cli"]
+CLI = [sys.executable, "-m", "whisperlive_hybrid"]
 RATE = 16_000
 
 

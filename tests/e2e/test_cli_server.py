@@ -29,7 +29,7 @@ from whisperlive_hybrid.client import BlockingJobsClient, JobsClient
 
 pytestmark = pytest.mark.timeout(240)
 
-CLI = [sys.executable, "-m", "whisperlive_hybrid.cli"]
+CLI = [sys.executable, "-m", "whisperlive_hybrid"]
 KEY = "key-of-the-tests"
 TALK = max(clips("en", conversations=True), key=lambda c: c.duration_s)
 SAID = {c.path.stem: c for c in all_clips()}

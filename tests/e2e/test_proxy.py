@@ -187,7 +187,7 @@ async def test_uploads_do_not_wait_on_the_disk_of_the_proxy(site: str, data_dir:
 
 @both
 def test_the_command_line_uses_a_server_behind_it(behind: Caddy | Nginx) -> None:
-    command = [sys.executable, "-m", "whisperlive_hybrid.cli", "transcribe", str(SHORT.path), "--language", "en"]
+    command = [sys.executable, "-m", "whisperlive_hybrid", "transcribe", str(SHORT.path), "--language", "en"]
     environment = {**os.environ, "SSL_CERT_FILE": str(behind.root)}
     run = subprocess.run(
         [*command, "--server", behind.url], env=environment, capture_output=True, text=True, timeout=60, check=False

@@ -71,7 +71,7 @@ def running_server(
     http_port, live_port = ports or free_ports(2)
     with tempfile.TemporaryDirectory() as scratch:
         upload_dir, log = Path(scratch) / "uploads", Path(scratch) / "server.log"
-        command = [sys.executable, "-m", "whisperlive_hybrid.cli", "serve", *flags]
+        command = [sys.executable, "-m", "whisperlive_hybrid", "serve", *flags]
         settings = {
             "FASTERWHISPER_MODEL": model,
             "HTTP_PORT": str(http_port),

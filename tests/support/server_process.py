@@ -34,7 +34,7 @@ class ServerProcess:
         self.log = folder / "server.log"
         self.starts = 0
         self._folder = folder
-        self._command = list(command or (sys.executable, "-m", "whisperlive_hybrid.cli", "serve"))
+        self._command = list(command or (sys.executable, "-m", "whisperlive_hybrid", "serve"))
         self._environment = {
             **os.environ,
             "FASTERWHISPER_MODEL": model,

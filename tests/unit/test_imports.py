@@ -125,6 +125,7 @@ MAY_IMPORT = {
         "config",
         "ops",
     },
+    "__main__": {"cli"},
     "cli": {"server", "client", "jobs", "live", "diarization", "engine", "speech", "audio", "errors", "config", "ops"},
 }
 """Room → rooms below it."""

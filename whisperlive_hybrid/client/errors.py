@@ -57,4 +57,8 @@ def reason_of(error: Exception) -> str:
             return os.strerror(cause.errno or 0)
         if cause.strerror:
             return cause.strerror
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {getattr(cause, 'verify_message', cause.strerror)}"
+    if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return "it speaks http, not https"
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -95,7 +95,7 @@ def gate_of(located: models.Located, cache: Path | None = None) -> Gate:
     except (OSError, ValueError) as error:
         log.warning("model %s: %s cannot be used (%s): %s", located.name, path, error, UNMEASURED)
         return UNMEASURED
-    log.info("model %s, windows shorter than 30 s: %s", located.name, gate)
+    log.debug("model %s, windows shorter than 30 s: %s", located.name, gate)
     return gate
 
 

@@ -100,7 +100,9 @@ async def _get(target: URL, trusted: bool, incoming: IncomingFile, max_bytes: in
             return None
     except aiohttp.ClientConnectorError as e:
         if caused_by_guard(e):
-            raise _not_allowed("Only public addresses can be fetched from.") from e
+            raise _not_allowed(
+                "Only public addresses are fetched from; the server's URL_ALLOW_HOSTS can list others."
+            ) from e
         raise _unreachable("It does not answer.") from e
     except (aiohttp.ClientError, TimeoutError, UnicodeError) as e:
         raise _unreachable("It does not answer as a web server should.") from e
@@ -125,7 +127,7 @@ def _check_shape(target: URL, trusted: bool) -> None:
     if target.user is not None or target.password is not None:
         raise _bad_url("A URL with a user name or password is not taken.")
     if not trusted and target.port not in PORTS.values():
-        raise _not_allowed("Only ports 80 and 443 can be fetched from.")
+        raise _not_allowed("Only ports 80 and 443 are fetched from; the server's URL_ALLOW_HOSTS can list this host.")
 
 
 def _location(answer: aiohttp.ClientResponse) -> URL:

@@ -269,6 +269,8 @@ class RunningJob:
         except IntegrityError:  # the clip was deleted, and the job with it
             log.info("%s was deleted while it ran", self.row.id)
             return
+        since_filed = now - self.row.created_at
+        log.info("%s is done: %.1f s of audio, %.1f s after it was filed", self.row.id, done.duration_s, since_filed)
         self._bell.ring(OUTBOX, self.row.id)
         await keep_transcript(self._rules.archive, done, clip.name)
 

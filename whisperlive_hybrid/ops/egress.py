@@ -117,10 +117,15 @@ async def check_target(url: str, allowed: AllowedHosts, *, param: str) -> None:
     if allowed.trusts(target):
         return
     if port not in PORTS.values():
-        raise BadInput("Only ports 80 and 443 are dialled.", param=param, code="url_not_allowed")
+        raise _not_dialled("Only ports 80 and 443 are dialled", param)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as e:
         raise BadInput(f"There is no host {host[:128]!r}.", param=param, code="url_unreachable") from e
     if not all(is_public(str(info[4][0])) for info in found):
-        raise BadInput("Only public addresses are dialled.", param=param, code="url_not_allowed")
+        raise _not_dialled("Only public addresses are dialled", param)
+
+
+def _not_dialled(rule: str, param: str) -> BadInput:
+    setting = "URL_ALLOW_HOSTS" if param == "url" else "WEBHOOK_ALLOW_HOSTS"
+    return BadInput(f"{rule}; the server's {setting} can list this host.", param=param, code="url_not_allowed")

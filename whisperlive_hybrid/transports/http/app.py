@@ -125,7 +125,7 @@ def _identify() -> Middleware:
         finally:
             if status == 499 and was_closed(request.get(ANSWER)):  # a client may be gone before its session is put away
                 status = 101
-            level = logging.DEBUG if _needs_no_key(request) else logging.INFO
+            level = logging.DEBUG if _needs_no_key(request) or _only_read(request, status) else logging.INFO
             elapsed_ms = round((time.monotonic() - began) * 1000)
             access_log.log(
                 level,
@@ -217,6 +217,11 @@ def _asks_itself(request: web.Request) -> bool:
 def _needs_no_key(request: web.Request) -> bool:
     """Pages (they ask for a key) and health."""
     return any(door.open_paths.fullmatch(request.path) for door in request.app[DOORS_KEY])
+
+
+def _only_read(request: web.Request, status: int) -> bool:
+    """Somebody looked at something, as pages do all the time. (A socket is 101.)"""
+    return request.method in ("GET", "HEAD") and 200 <= status < 400
 
 
 def _admit(services: HttpServices) -> Middleware:

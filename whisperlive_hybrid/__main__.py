@@ -1,4 +1,4 @@
-"""`python -m whisperlive_hybrid.cli`."""
+"""`python -m whisperlive_hybrid`."""
 
 import sys
 
