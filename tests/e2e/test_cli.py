@@ -272,9 +272,10 @@ def test_the_server_says_where_it_is_and_ends_at_once_on_the_second_ctrl_c() -> 
     command = [*CLI, "serve", "--http-port", str(http_port), "--port-whisperlive", str(live_port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
-        said = [process.stdout.readline().decode().split() for _ in range(5)]
+        said = [process.stdout.readline().decode().split() for _ in range(6)]
         assert [line[-1] for line in said] == [
             f"http://localhost:{http_port}/",
+            f"http://localhost:{http_port}/jobs",
             f"http://localhost:{http_port}/live",
             f"http://localhost:{http_port}/docs",
             f"http://localhost:{http_port}/v1",
