@@ -95,6 +95,12 @@ def test_the_description_for_programs_and_for_people(client: httpx.Client) -> No
         for parameter in operation.get("parameters", ()):
             assert f"<code>{parameter['name']}</code>" in entry_of(page.text, operation["operationId"])
     assert "script" not in outside_assets(page.text)
+    shown = page.text.partition("<script>")[0]
+    assert "`" not in shown
+    assert "its <code>after</code>" in shown
+    for route in ("/transcribe", "/api/audio", "/api/jobs"):
+        assert f"http://localhost:8080{route}\n" in shown
+    assert re.findall(r"<nav.*?</nav>", shown)[0].count("<a ") == 4
 
 
 def entry_of(page: str, operation: str) -> str:

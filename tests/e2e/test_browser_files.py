@@ -230,6 +230,38 @@ def test_the_page_works_opened_from_disk(server: RunningServer, browser: Browser
     assert [error for error in page.errors if "localhost:8080" not in error] == []
 
 
+def test_the_open_text_is_in_sight_however_many_files_there_are(server: RunningServer, browser: Browser) -> None:
+    page = browser.page(server.http_url)
+    page.viewport(1280, 860)
+    page.click("#diarize")
+    upload(page, *(clip.path for clip in clips("en")[:4]))
+    page.wait_for("[...document.querySelectorAll('.job .state')].filter(e => e.innerText === 'Done').length === 4")
+    panel = "document.querySelector('#panel').getBoundingClientRect()"
+    last = "[...document.querySelectorAll('.job .name')].at(-1)"
+    page.evaluate(f"{last}.click()")
+    assert page.evaluate(f"{panel}.top >= 0 && {panel}.bottom < innerHeight"), "beside the files"
+    assert page.evaluate("/^[^:]+: /.test(document.querySelector('#panel').innerText)"), "a speaker is named"
+    page.viewport(390, 844, mobile=True)
+    page.wait_for("document.querySelector('.job[aria-current=true] + .under > #result') !== null")
+    first = "document.querySelector('.job .name')"
+    page.evaluate(f"{first}.click()")
+    assert page.evaluate("document.querySelector('.job + .under > #result') !== null"), "under its own row"
+    assert page.evaluate(f"{panel}.top >= 0 && {panel}.top < innerHeight")
+    page.evaluate("[...document.querySelectorAll('.job[aria-current=true] button')].at(-2).click()")  # Forget here
+    page.wait_for("document.querySelector('main > #result').hidden && !document.querySelector('.under')")
+
+
+def test_the_description_knows_its_address_and_fits_a_phone(server: RunningServer, browser: Browser) -> None:
+    page = browser.page(f"{server.http_url}/docs")
+    assert f"{server.http_url}/api/jobs" in page.text("main")
+    assert "localhost:8080" not in page.text("main")
+    page.viewport(390, 844, mobile=True)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("[...document.querySelectorAll('.scroll')].every((e) => e.scrollWidth <= e.clientWidth)")
+    assert page.errors == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_at_320_pixels(server: RunningServer, browser: Browser, scheme: str) -> None:
     page = browser.page(server.http_url)
@@ -246,6 +278,6 @@ def test_it_can_be_read_at_320_pixels(server: RunningServer, browser: Browser, s
     page.viewport(390, 640, mobile=True)
     page.evaluate("scrollTo(0, 0)")
     upload(page, clips("en")[1].path)
-    page.wait_for("document.querySelectorAll('#jobs > *').length === 2")
+    page.wait_for("document.querySelectorAll('.job').length === 2")
     row = "document.querySelector('#jobs').firstElementChild.getBoundingClientRect()"
     assert page.evaluate(f"{row}.top >= 0 && {row}.top < innerHeight")

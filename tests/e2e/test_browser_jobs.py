@@ -265,6 +265,9 @@ def test_what_is_refused_is_said_by_name_and_the_rest_goes_on(page: Page, tmp_pa
     page.evaluate("document.querySelector('#links').value = 'http://127.0.0.1/a.mp3'")
     page.click("#links-form button")
     page.wait_for("document.querySelector('#notice').innerText.includes('127.0.0.1')")
+    page.evaluate("document.querySelector('#links').value = 'http://127.0.0.1/a.mp3\\nno-link'")
+    page.click("#links-form button")
+    page.wait_for("document.querySelectorAll('#notice p').length === 2")
 
 
 def test_markup_in_names_and_text_stays_text(page: Page, tmp_path: Path) -> None:

@@ -189,6 +189,8 @@ def run_script(path: Path, *arguments: str, **env: str) -> subprocess.CompletedP
         ("transcribe.sh", ("en-01.flac",), '"success":true'),
         ("transcribe.sh", ("en-01.flac", "text", "en"), clip("en-01.flac").text),
         ("progress.sh", ("en-01.flac",), '"done"'),
+        ("job.sh", ("en-01.flac",), clip("en-01.flac").text),
+        ("job.sh", ("en-01.flac", "srt"), "00:00:0"),
         ("openai.sh", ("en-01.flac",), '"text"'),
         ("openai.sh", ("en-01.flac", "vtt"), "WEBVTT"),
         ("translate.sh", ("de-01.flac",), clip("de-01.flac").translation),
@@ -210,6 +212,9 @@ def test_curl_of_an_address_and_a_wrong_key_fail_with_the_servers_words(server: 
     )
     assert private.returncode == 22
     assert b'"error"' in private.stdout
+    not_audio = run_script(CLIENTS / "curl/job.sh", __file__, SERVER=server.http_url, API_KEY=KEY)
+    assert not_audio.returncode == 22
+    assert b'"not_audio"' in not_audio.stderr
     wrong = run_script(CLIENTS / "curl/models.sh", SERVER=server.http_url, API_KEY="wrong")
     assert wrong.returncode == 22
     assert b"This API key is not known here" in wrong.stdout

@@ -1,8 +1,8 @@
 /* choices.js: the options of a transcription, and which of them are remembered. */
 const CHOICES = 'whisperlive-hybrid.form.1';
-const KEPT = ['language', 'task', 'model', 'format', 'prompt', 'hotwords', 'server', 'theme', 'word_timestamps', 'condition_on_previous_text'];
+const KEPT = ['language', 'task', 'model', 'format', 'prompt', 'hotwords', 'server', 'theme', 'word_timestamps', 'condition_on_previous_text', 'diarize'];
 const SENT = ['language', 'task', 'model', 'prompt', 'hotwords', 'beam_size', 'temperature', 'vad_threshold', 'vad_min_silence_ms', 'max_utterance_s'];
-const FLAGS = ['word_timestamps', 'condition_on_previous_text'];
+const FLAGS = ['word_timestamps', 'condition_on_previous_text', 'diarize'];
 
 function remember() {
   const kept = Object.fromEntries(KEPT.map((id) => [id, $(id).type === 'checkbox' ? $(id).checked : $(id).value]));

@@ -44,7 +44,7 @@ function draw(item) {
   const parts = JSON.stringify([record.name, record.size, openable, may.map(([name]) => name), trouble, meter?.label]);
   if (item.parts !== parts) {
     item.parts = parts;
-    const name = button(record.name, () => { stuck = true; show(item, true); $('result').scrollIntoView({ block: 'nearest' }); }, { className: 'name', dir: 'auto', disabled: !openable });
+    const name = button(record.name, () => { stuck = true; show(item, true); reveal(item); }, { className: 'name', dir: 'auto', disabled: !openable });
     const header = make('header', {}, name, make('small', { textContent: record.size ? size(record.size) : '' }), make('span', { className: 'state' }), make('span', { className: 'actions' }, ...may.map(([text, act]) => button(text, act))));
     item.row.replaceChildren(...[header, meter && make('div', { className: 'bar' }, make('span', { textContent: meter.label }), make('progress', { max: '1', 'aria-label': meter.label }), make('span')), trouble && troubleBox(item, trouble)].filter(Boolean));
   }

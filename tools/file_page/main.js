@@ -23,6 +23,7 @@ $('record').addEventListener('click', record);
 $('sample').addEventListener('click', sample);
 $('copy').addEventListener('click', () => copy(tab === 'raw' ? raw(shown) : textOf(shown), $('copy')));
 for (const each of document.querySelectorAll('[data-save]')) each.addEventListener('click', () => save(shown, each.dataset.save));
+beside.addEventListener('change', place);
 $('back').addEventListener('click', () => { $('audio').currentTime -= 5; highlight(); });
 $('ahead').addEventListener('click', () => { $('audio').currentTime += 5; highlight(); });
 $('speed').addEventListener('change', () => { $('audio').playbackRate = Number($('speed').value); });

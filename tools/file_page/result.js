@@ -1,5 +1,5 @@
 /* result.js: the text of one item, played along. */
-let shown = null; /* The item whose text is below. */
+let shown = null; /* The item whose text is open. */
 let stuck = false; /* It was chosen: no other takes its place by itself. */
 let tab = 'text';
 let opened = null; /* The id of what was open before. */
@@ -20,17 +20,36 @@ function show(item, whole) {
   }
   draw(item);
   $('result').hidden = false;
+  place();
   const there = item.record.job ? [' · ', make('a', { href: `${item.record.server}/jobs#job=${item.record.job}`, textContent: 'Open in Jobs' })] : [];
   $('facts').replaceChildren(factsOf(item), ...there);
   $('tab-raw').textContent = { text: 'Plain', srt: 'SRT', vtt: 'WebVTT' }[item.record.format] ?? 'JSON';
   if (whole || tab === 'raw') panel();
   else append(item.segments.at(-1));
 }
+/* The text stands beside the files where there is room for both, else under the row that it is of. */
+const beside = matchMedia('(min-width: 1080px)');
+const under = make('li', { className: 'under' });
+function place() {
+  const result = $('result');
+  if (shown && !beside.matches) {
+    if (shown.row.nextElementSibling !== under) shown.row.after(under);
+    if (result.parentElement !== under) under.append(result);
+  } else if (result.parentElement === under) {
+    document.querySelector('main').append(result);
+    under.remove();
+  }
+}
+function reveal(item) {
+  if (beside.matches) $('result').scrollTop = 0;
+  else item.row.scrollIntoView();
+}
 function hide(item) {
   if (item !== shown) return;
   shown = null;
   stuck = false;
   $('result').hidden = true;
+  place();
   silence();
 }
 function silence() {
@@ -56,7 +75,7 @@ async function listenTo(item) {
 function factsOf({ record, result, phase }) {
   if (!result) return `${record.name} · ${phase === 'done' ? 'the text is being fetched' : 'text appears as it is found'}`;
   const about = { model: result.info?.transcription_options?.model, ...result.info, ...result };
-  return [record.name, about.model, about.language && languageName(about.language), about.duration !== undefined && `${clock(about.duration)} of audio`, about.duration_after_vad !== undefined && `${clock(about.duration_after_vad)} of speech`].filter(Boolean).join(' · ');
+  return [record.name, about.model, about.language && languageName(about.language), about.duration !== undefined && `${clock(about.duration)} of audio`, about.duration_after_vad !== undefined && `${clock(about.duration_after_vad)} of speech`, about.warning].filter(Boolean).join(' · ');
 }
 function languageName(code) {
   try { return new Intl.DisplayNames(undefined, { type: 'language' }).of(code === 'jw' ? 'jv' : code); } catch { return code; }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { groups, marked, merged, pollAfter, spanAt } from '../../../whisperlive_hybrid/pages/static/jobs/arrange.js';
 import { format, parse } from '../../../whisperlive_hybrid/pages/static/jobs/route.js';
-import { about, batchLine, batchName, clock, nameOf, size, speakerName, stateLine, troubleOf } from '../../../whisperlive_hybrid/pages/static/jobs/wording.js';
+import { about, batchLine, batchName, clock, linesOf, nameOf, size, speakerName, stateLine, troubleOf } from '../../../whisperlive_hybrid/pages/static/jobs/wording.js';
 
 const ID = 'job_0123456789ABCDEFGHJKMNPQRS';
 const BATCH = ID.replace('job', 'batch');
@@ -71,6 +71,13 @@ test('the server is quoted where this page has no better words', () => {
   assert.match(troubleOf({ code: 'no_storage', message: 'Its data folder cannot be written.', status: 503 }).next, /^Its data folder/);
   assert.equal(troubleOf({ code: 'http_413', message: 'A proxy refuses it.', status: 413 }).title, 'The file is too large');
   assert.equal(troubleOf({ code: 'x', message: '', status: 418 }).title, 'The server answered 418');
+});
+
+test('each of several wrong things has its own line', () => {
+  const one = { code: 'bad_url', message: 'No link.', status: 400 };
+  assert.deepEqual(linesOf({ ...one, all: [] }), { title: 'No link.', lines: [''], code: 'bad_url' });
+  const several = linesOf({ ...one, message: 'No link; no host.', all: ['No link.', 'No host.'] });
+  assert.deepEqual([several.title, several.lines], ['2 things are wrong; nothing was queued', ['No link.', 'No host.']]);
 });
 
 const job = (n, more = {}) => ({ job_id: `job_${String(n).padStart(3, '0')}`, batch_id: null, state: 'done', ...more });

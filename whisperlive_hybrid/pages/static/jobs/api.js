@@ -1,12 +1,16 @@
 /** The server's API, as this page uses it. Every fault is an ApiError with the server's own words. */
 
 export class ApiError extends Error {
-  /** @param {string} code @param {string} message @param {number} status 0 where there was no answer */
-  constructor(code, message, status, retryAfter_s = 0) {
+  /**
+   * @param {string} code @param {string} message @param {number} status 0 where there was no answer
+   * @param {number} retryAfter_s @param {string[]} all what is wrong, where it is more than one thing
+   */
+  constructor(code, message, status, retryAfter_s = 0, all = []) {
     super(message);
     this.code = code;
     this.status = status;
     this.retryAfter_s = retryAfter_s;
+    this.all = all;
   }
 }
 
@@ -110,5 +114,5 @@ function fault(status, body, retryAfter) {
   // A gateway without a server behind it says as much as no answer.
   if (!error.message && [502, 503, 504].includes(status)) return offline();
   const message = error.message ?? (status === 413 ? 'A proxy before the server refuses files of this size.' : `The server answered ${status}.`);
-  return new ApiError(error.code ?? `http_${status}`, message, status, Number(retryAfter) || 0);
+  return new ApiError(error.code ?? `http_${status}`, message, status, Number(retryAfter) || 0, (error.errors ?? []).map((each) => each.message));
 }

@@ -10,7 +10,7 @@ import { Opened } from './opened.js';
 import { format, parse } from './route.js';
 import { Search } from './search.js';
 import { Sending, forget, sentBefore } from './sending.js';
-import { batchName, nameOf, stateWord, troubleOf } from './wording.js';
+import { batchName, linesOf, nameOf, stateWord, troubleOf } from './wording.js';
 
 const STATES = ['', 'queued', 'running', 'done', 'failed', 'cancelled', 'requests'];
 
@@ -174,8 +174,8 @@ function filed({ job_id: id, jobs }) {
 /* ---- what goes wrong ---- */
 
 function fail(error) {
-  const { title, next, code } = troubleOf(error);
-  notice.show({ title, lines: [next], code, actions: [{ label: 'Dismiss' }] });
+  const { title, lines, code } = linesOf(error);
+  notice.show({ title, lines, code, details: lines.join('\n'), actions: [{ label: 'Dismiss' }] });
   if (code.startsWith('key_')) askKey();
 }
 

@@ -102,6 +102,13 @@ export function troubleOf({ code, message, status }) {
   return { title: message || `The server answered ${status}`, next: '', code };
 }
 
+/** The same for a banner: where several things are wrong, each has a line. @param {import('./api.js').ApiError} error */
+export function linesOf(error) {
+  const { title, next, code } = troubleOf(error);
+  if (!error.all?.length) return { title, lines: [next], code };
+  return { title: `${error.all.length} things are wrong; nothing was queued`, lines: error.all, code };
+}
+
 /** SPEAKER_00 is Speaker 1 to people. @param {string} label */
 export function speakerName(label) {
   const number = /^SPEAKER_(\d+)$/.exec(label)?.[1];
