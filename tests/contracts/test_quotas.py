@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -203,6 +204,21 @@ def test_jobs_that_are_tried_again_are_counted_like_new_ones(client: httpx.Clien
         refused = client.post(f"/api/jobs/{id}/retry")
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_jobs"), id
     assert {client.get(f"/api/jobs/{row.id}").json()["state"] for row in over} == {"cancelled"}
+
+
+def test_requests_sent_at_once_share_the_audio_of_a_day(tmp_path: Path) -> None:
+    """None of them was heard yet when the others came."""
+    room = {"client_audio_s_per_day": DAILY_S, "max_file_jobs": 1}
+
+    def ask(url: str) -> int:
+        return httpx.post(f"{url}/transcribe", files={"file": CLIP.path.read_bytes()}, timeout=60).status_code
+
+    with (
+        http_server(tmp_path / "uploads", data_dir=tmp_path / "data", **room) as server,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        answers = sorted(threads.map(ask, [server.url] * 8))
+    assert answers == [200] * 3 + [429] * 5, "two and a half are allowed, and the third may cross the line"
 
 
 def test_audio_behind_urls_is_counted_when_it_has_come(tmp_path: Path) -> None:

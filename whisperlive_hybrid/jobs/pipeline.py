@@ -15,7 +15,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 OnSegments: TypeAlias = Callable[[Sequence[Segment]], None]
+OnTurn: TypeAlias = Callable[[], Awaitable[None]]
 OnChunk: TypeAlias = Callable[[Chunk], None]
 Heard: TypeAlias = list[tuple[PackedWindow, Hypothesis]]
 Turn: TypeAlias = Literal["request", "job", "urgent job"]
@@ -113,12 +114,13 @@ class Pipeline:
         on_chunk: OnChunk | None = None,
         chunks: Sequence[Chunk] = (),
         turn: Turn = "request",
-        on_turn: Callable[[], None] | None = None,
+        on_turn: OnTurn | None = None,
         background: bool = False,
     ) -> Transcript:
         """Transcribe a file; `on_segments` is given segments in order as they become final.
 
-        `on_turn` is called when its turn has come. Windows of a file in the `background` go behind those of others.
+        `on_turn` is awaited when its turn has come; what it raises ends it. Windows of a file in the `background` go
+        behind those of others.
 
         `on_chunk` is given all that is known after each window; with `chunks` of a run before, in order and from the
         first one on, this one goes on behind them and tells nothing of them again. Cancelling it ends the decoding
@@ -128,7 +130,7 @@ class Pipeline:
         """
         async with self._counted(), self._turn(turn):
             if on_turn is not None:
-                on_turn()
+                await on_turn()
             work = _FileWork(
                 self,
                 options,
@@ -141,7 +143,7 @@ class Pipeline:
             return await work.run(path)
 
     async def detect_language(
-        self, path: Path, model: str | None = None, *, on_turn: Callable[[], None] | None = None
+        self, path: Path, model: str | None = None, *, on_turn: OnTurn | None = None
     ) -> LanguageProbabilities:
         """(code, probability) of all languages, likeliest first, from the first speech of a file.
 
@@ -149,7 +151,7 @@ class Pipeline:
         """
         async with self._counted(), self._turn("request"):
             if on_turn is not None:
-                on_turn()
+                await on_turn()
             return await detect_language(path, self.engine, self.vad, self.limits, model)
 
     @asynccontextmanager

@@ -245,9 +245,11 @@ async def test_requests_do_not_wait_for_jobs_nor_jobs_for_requests(vad):
 
     def work(name: str, **how: Any) -> asyncio.Task[Transcript]:
         options = FileOptions(model=name)
-        return asyncio.create_task(
-            pipeline.transcribe(CONVERSATION.path, options, on_turn=lambda: began.append(name), **how)
-        )
+
+        async def begin() -> None:
+            began.append(name)
+
+        return asyncio.create_task(pipeline.transcribe(CONVERSATION.path, options, on_turn=begin, **how))
 
     jobs = [work(f"job {i}", turn="job", background=True) for i in range(2)]
     await until(lambda: engine.running == 1)

@@ -15,7 +15,7 @@ from whisperlive_hybrid.engine.hypothesis import Segment
 from whisperlive_hybrid.errors import HybridError, Refused
 from whisperlive_hybrid.jobs.archive import keep_transcript
 from whisperlive_hybrid.jobs.direct import DirectJob
-from whisperlive_hybrid.jobs.pipeline import OnProgress, OnSegments
+from whisperlive_hybrid.jobs.pipeline import OnProgress, OnSegments, OnTurn
 from whisperlive_hybrid.jobs.service import JobService
 from whisperlive_hybrid.jobs.transcript import FileOptions, Progress, Transcript
 from whisperlive_hybrid.storage.ids import new_id
@@ -53,7 +53,7 @@ async def detect_language(
         return await pipeline.detect_language(path, model)
     await services.jobs.check_quotas(request.get(CLIENT), new_audio_s=0.0)
     with job_of(request, services.jobs, model) as job:
-        return await pipeline.detect_language(path, model, on_turn=job.begin)
+        return await pipeline.detect_language(path, model, on_turn=_begin(request, services.jobs, job))
 
 
 async def _as_job(
@@ -82,7 +82,19 @@ async def _as_job(
             if on_segments is not None:
                 on_segments(segments)
 
-        return await pipeline.transcribe(path, options, on_progress=note, on_segments=count, on_turn=job.begin)
+        begin = _begin(request, services.jobs, job)
+        return await pipeline.transcribe(path, options, on_progress=note, on_segments=count, on_turn=begin)
+
+
+def _begin(request: web.Request, jobs: JobService, job: DirectJob) -> OnTurn:
+    """What the client's other requests have used up while this one waited counts: of those that are sent at once only
+    the few that have a turn can cross a limit."""
+
+    async def begin() -> None:
+        await jobs.check_quotas(request.get(CLIENT), new_audio_s=0.0)
+        job.begin()
+
+    return begin
 
 
 @contextmanager
