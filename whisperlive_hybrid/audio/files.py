@@ -181,7 +181,8 @@ class _Child:
         try:
             if self._finished:  # it exits by itself now; a signal could only get in the way of reaping it
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), _EXIT_S)
+                    async with asyncio.timeout(_EXIT_S):
+                        await self._process.wait()
         finally:
             if self._process.returncode is None:
                 with suppress(ProcessLookupError):

@@ -216,7 +216,8 @@ class DiarizationProcess:
         await process.wait()
         if self._listening is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._listening, EXIT_S)
+                async with asyncio.timeout(EXIT_S):
+                    await self._listening
             self._listening = None
 
 

@@ -213,7 +213,8 @@ class LiveService:
             session.go_away(RECONNECT_WITHIN_MS)
         self._tell_if_gone()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._gone.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await self._gone.wait()
 
     def _tell_if_gone(self) -> None:
         if self._registry.n_held == 0:

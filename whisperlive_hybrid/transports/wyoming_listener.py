@@ -135,4 +135,5 @@ class WyomingListener:
         finally:
             writer.close()
             with suppress(OSError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), CLOSE_WITHIN_S)
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await writer.wait_closed()

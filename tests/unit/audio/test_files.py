@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -447,6 +448,7 @@ async def test_many_files_at_once_and_in_a_row_leave_nothing(tmp_path: Path) -> 
 PARENT_THAT_IS_KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from typing import Any
 from whisperlive_hybrid.audio.files import decode_file
 
 async def main():
@@ -524,3 +526,40 @@ async def test_a_child_that_writes_nonsense_is_an_error(tmp_path: Path, monkeypa
     liar.write_text("import os\nos.write(1, b'\\xff' * 10000)\n")
     monkeypatch.setattr(files.file_process, "__file__", str(liar))
     assert await code_of(tmp_path, make("a.wav")) == "decoder_crashed"
+
+
+class _Exiting:
+    """A child that says it is done, and exits when the test says so."""
+
+    returncode = 0
+
+    def __init__(self) -> None:
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> int:
+        return await self.exited
+
+    def close(self) -> None:
+        """As a transport."""
+
+
+@pytest.mark.parametrize("n_steps", range(5))
+async def test_a_cancel_that_comes_as_the_child_exits_is_not_lost(n_steps: int) -> None:
+    """Else a cancelled file would be transcribed to its end, with nobody there to want it."""
+    process: Any = _Exiting()
+    child = files._Child(process, asyncio.StreamReader(), process, 60.0)
+    child._finished = True
+
+    async def use() -> None:
+        await child.end()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(use())
+    await asyncio.sleep(0)
+    process.exited.set_result(0)
+    for _ in range(n_steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=2)
+    assert done, "the cancel was lost"
+    assert task.cancelled()

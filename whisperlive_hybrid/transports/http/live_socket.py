@@ -91,7 +91,8 @@ class HttpSocketConnection:
     async def close(self, code: int, reason: str) -> bool:
         """See Connection."""
         try:
-            await asyncio.wait_for(self._socket.close(code=code, message=reason.encode()[:123]), CLOSE_WITHIN_S)
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                await self._socket.close(code=code, message=reason.encode()[:123])
         except (TimeoutError, ConnectionError, RuntimeError):
             self.abort()
             return False
