@@ -63,7 +63,6 @@ def test_the_tables_hold_every_result(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_plot_for_each_model(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     points = [
         {"sessions": n, "utterance_final": {"p95": p95}, "first_shown": {"p50": p95 / 2}}
         for n, p95 in [(1, 0.5), (2, 0.7), (4, math.inf)]
@@ -76,7 +75,6 @@ def test_a_plot_for_each_model(tmp_path: Path) -> None:
 
 
 def test_a_plot_is_the_same_every_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     series = {"a": [(1.0, 2.0), (2.0, 3.0)], "empty": []}
     first, second = (lines(tmp_path / f"{i}.svg", "title", "x", "y", series) for i in range(2))
     assert first is not None
