@@ -44,9 +44,9 @@ class BatchRow:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """One transcription that was asked for."""
+    """One transcription that was asked for. Defaults are those of one that has just been."""
 
     id: str
     batch_id: str | None
@@ -65,29 +65,29 @@ class JobRow:
     fresh: bool
     """Computed even where an equal job has a result."""
     callback_url: str | None
-    state: str
+    state: str = "queued"
     priority: int
     """Higher goes first."""
-    attempts: int
+    attempts: int = 0
     """Times that it was begun."""
-    losses: int
+    losses: int = 0
     """Times that it was left behind by a process that died, since it last got on."""
-    failures: int
+    failures: int = 0
     """Times that it failed by a fault of ours, since it last got on."""
-    not_before: float
-    lease: str | None
+    not_before: float = 0.0
+    lease: str | None = None
     """Of the one who works on it; all that is written about it carries this."""
-    lease_until: float | None
-    cancel_asked: bool
-    done_s: float
-    total_s: float | None
-    n_segments: int
+    lease_until: float | None = None
+    cancel_asked: bool = False
+    done_s: float = 0.0
+    total_s: float | None = None
+    n_segments: int = 0
     """That are told; more may follow while it runs."""
-    error_code: str | None
-    error_message: str | None
+    error_code: str | None = None
+    error_message: str | None = None
     created_at: float
-    started_at: float | None
-    finished_at: float | None
+    started_at: float | None = None
+    finished_at: float | None = None
     owner: str | None = None
     """The client that it counts for, as a digest; None is nobody."""
 
